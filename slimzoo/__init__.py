@@ -1,0 +1,1 @@
+"""What is ours alone: configs, engines and the mend for tf_slim."""

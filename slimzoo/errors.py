@@ -1,0 +1,16 @@
+"""What the user did wrong, said on one screen."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake the user can mend; the scripts print it without a stack trace."""
+
+
+def unknown(message: str, name: object, known: Iterable[str]) -> UserError:
+    """An error for `name`, which is none of `known`; suggests the close ones."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(name), known, n=3)
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    return UserError(f"{message}. {hint}Known: {', '.join(known)}.")
