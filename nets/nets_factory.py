@@ -1,0 +1,55 @@
+"""Looks networks up by name."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import tf_slim as slim
+
+import nets
+from nets.registry import NETWORKS
+from slimzoo.registry import import_modules
+
+import_modules(nets)
+
+networks_map = {name: network.function for name, network in NETWORKS.items()}
+arg_scopes_map = {name: network.arg_scope for name, network in NETWORKS.items()}
+
+
+def get_network_fn(
+    name: str,
+    num_classes: int | None,
+    weight_decay: float = 0.0,
+    is_training: bool = False,
+    adapt_arg_scope: Callable[[Any], Any] = lambda scope: scope,
+) -> Callable[..., Any]:
+    """Returns the network `name` as a function of its pictures alone.
+
+    Args:
+      name: a key of `networks_map`.
+      num_classes: width of the logits; 0 or None for the features before them.
+      weight_decay: factor of the L2 regularization of the weights.
+      is_training: whether dropout and batch norm behave as in training.
+      adapt_arg_scope: takes the network's arg scope and returns the one to use.
+
+    Returns:
+      `network_fn(images, **kwargs) -> (net, end_points)`. `images` is float
+      `[batch, height, width, channels]`, or `[batch, frames, height, width,
+      channels]` for video networks. `network_fn.default_image_size` is the
+      network's.
+
+    Raises:
+      ValueError: for an unknown `name`; close ones are suggested.
+    """
+    network = NETWORKS[name]
+    scope = adapt_arg_scope(network.arg_scope(weight_decay=weight_decay))
+
+    @functools.wraps(network.function)
+    def network_fn(images, **kwargs):
+        with slim.arg_scope(scope):
+            return network.function(
+                images, num_classes=num_classes, is_training=is_training, **kwargs
+            )
+
+    network_fn.default_image_size = network.image_size
+    return network_fn
