@@ -1,0 +1,292 @@
+"""The Inception recipe: a crop of random area, aspect and colour, in [-1, 1].
+
+Crops as in Szegedy et al., Going deeper with convolutions, 2014:
+https://arxiv.org/abs/1409.4842; colours as in Howard, Some improvements on deep
+convolutional neural network based image classification, 2013:
+https://arxiv.org/abs/1312.5402
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+import tensorflow.compat.v2 as tf2
+
+from preprocessing import ops
+from preprocessing.registry import register
+
+_RESIZE_METHODS = (
+    tf.image.ResizeMethod.BILINEAR,
+    tf.image.ResizeMethod.NEAREST_NEIGHBOR,
+    tf.image.ResizeMethod.BICUBIC,
+    tf.image.ResizeMethod.AREA,
+)
+
+_brightness = functools.partial(
+    tf2.image.stateless_random_brightness, max_delta=32.0 / 255.0
+)
+_saturation = functools.partial(
+    tf2.image.stateless_random_saturation, lower=0.5, upper=1.5
+)
+_hue = functools.partial(tf2.image.stateless_random_hue, max_delta=0.2)
+_contrast = functools.partial(tf2.image.stateless_random_contrast, lower=0.5, upper=1.5)
+
+_FAST_ORDERINGS = (
+    (_brightness, _saturation),
+    (_saturation, _brightness),
+)
+_ORDERINGS = (
+    (_brightness, _saturation, _hue, _contrast),
+    (_saturation, _brightness, _contrast, _hue),
+    (_contrast, _hue, _brightness, _saturation),
+    (_hue, _saturation, _contrast, _brightness),
+)
+
+
+def apply_with_random_selector(
+    x: Any, func: Callable[[Any, int], Any], num_cases: int, seed: Any = None
+) -> Any:
+    """Returns `func(x, case)` for a random `case` of 0 to `num_cases - 1`.
+
+    Args:
+      x: a tensor.
+      func: called with `x` and each case as a Python number; only the chosen one runs.
+      num_cases: how many cases there are.
+      seed: int32 or int64 `[2]`, fixes the choice.
+    """
+    if num_cases == 1:
+        return func(x, 0)
+    (seed,) = ops.split_seed(seed, 1)
+    case = tf.random.stateless_uniform([], seed, maxval=num_cases, dtype=tf.int32)
+    return tf.switch_case(
+        case, [functools.partial(func, x, i) for i in range(num_cases)]
+    )
+
+
+def distort_color(
+    image: Any,
+    color_ordering: int = 0,
+    fast_mode: bool = True,
+    scope: str | None = None,
+    seed: Any = None,
+) -> Any:
+    """Changes the colours of one picture at random.
+
+    Args:
+      image: float `[height, width, 3]` in [0, 1].
+      color_ordering: which of four orders of the distortions, 0 to 3; their results
+        differ, as the distortions do not commute.
+      fast_mode: whether to leave out hue and contrast, which leaves two orders: 0 and
+        all others.
+      scope: name scope.
+      seed: int32 or int64 `[2]`, fixes the distortions.
+
+    Returns:
+      A picture as `image`, clipped to [0, 1].
+
+    Raises:
+      ValueError: for a `color_ordering` out of range.
+    """
+    if color_ordering not in range(len(_ORDERINGS)):
+        raise ValueError(f"color_ordering must be 0, 1, 2 or 3, got {color_ordering}")
+    orderings = _FAST_ORDERINGS if fast_mode else _ORDERINGS
+    ordering = orderings[min(color_ordering, len(orderings) - 1)]
+    with tf.name_scope(scope, "distort_color", [image]):
+        for distort, step_seed in zip(
+            ordering, ops.split_seed(seed, len(ordering)), strict=True
+        ):
+            image = distort(image, seed=step_seed)
+        # Not after each step: the next may bring values back into the range.
+        return tf.clip_by_value(image, 0.0, 1.0)
+
+
+def distorted_bounding_box_crop(
+    image: Any,
+    bbox: Any,
+    min_object_covered: float = 0.1,
+    aspect_ratio_range: Sequence[float] = (0.75, 1.33),
+    area_range: Sequence[float] = (0.05, 1.0),
+    max_attempts: int = 100,
+    scope: str | None = None,
+    seed: Any = None,
+) -> tuple[Any, Any]:
+    """Crops one picture to a random box around what it shows.
+
+    Args:
+      image: `[height, width, channels]` of any type.
+      bbox: float32 `[1, boxes, 4]`, each box `(ymin, xmin, ymax, xmax)` in fractions
+        of the picture's sides; without any, the whole picture is the box.
+      min_object_covered: least fraction of one of the boxes that the crop covers.
+      aspect_ratio_range: bounds of the crop's width over its height.
+      area_range: bounds of the crop's area as a fraction of the picture's.
+      max_attempts: after which the whole picture is returned.
+      scope: name scope.
+      seed: int32 or int64 `[2]`, fixes the box.
+
+    Returns:
+      The crop, and its box as float32 `[1, 1, 4]`.
+    """
+    with tf.name_scope(scope, "distorted_bounding_box_crop", [image, bbox]):
+        (seed,) = ops.split_seed(seed, 1)
+        begin, size, distorted_bbox = tf2.image.stateless_sample_distorted_bounding_box(
+            tf.shape(image),
+            bounding_boxes=bbox,
+            seed=seed,
+            min_object_covered=min_object_covered,
+            aspect_ratio_range=aspect_ratio_range,
+            area_range=area_range,
+            max_attempts=max_attempts,
+            use_image_if_no_bounding_boxes=True,
+        )
+        crop = tf.slice(image, begin, size)
+        crop.set_shape([None, None, image.shape[-1]])
+        return crop, distorted_bbox
+
+
+def preprocess_for_train(
+    image: Any,
+    height: int,
+    width: int,
+    bbox: Any,
+    fast_mode: bool = True,
+    scope: str | None = None,
+    add_image_summaries: bool = True,
+    random_crop: bool = True,
+    use_grayscale: bool = False,
+    seed: Any = None,
+) -> Any:
+    """Distorts one picture at random.
+
+    Args:
+      image: `[height, width, channels]`; integers over their type's whole range, or
+        float32 in [0, 1].
+      height: of the result, in pixels.
+      width: of the result, in pixels.
+      bbox: boxes around what the picture shows, see `distorted_bounding_box_crop`;
+        None for the whole picture.
+      fast_mode: whether to resize bilinearly rather than by one of four methods, and
+        to distort brightness and saturation alone, in one order.
+      scope: name scope.
+      add_image_summaries: whether to show the picture before, between and after.
+      random_crop: whether to crop; otherwise the whole picture is resized.
+      use_grayscale: whether to make it one channel rather than three, at the end.
+      seed: int32 or int64 `[2]`, fixes the distortions.
+
+    Returns:
+      float32 `[height, width, channels]` in [-1, 1].
+    """
+    seeds = ops.split_seed(seed, 5)
+    crop_seed, method_seed, flip_seed, ordering_seed, color_seed = seeds
+
+    def resize(image, case):
+        return tf.image.resize_images(image, [height, width], _RESIZE_METHODS[case])
+
+    def distort(image, case):
+        return distort_color(image, case, fast_mode, seed=color_seed)
+
+    def summarize(name, image, boxes=None):
+        if add_image_summaries:
+            ops.add_image_summary(name, image, boxes)
+
+    with tf.name_scope(scope, "distort_image", [image]):
+        if bbox is None:
+            bbox = tf.constant([[[0.0, 0.0, 1.0, 1.0]]])
+        summarize("image_with_bounding_boxes", image, bbox)
+        if random_crop:
+            # Before the conversion, which then has less to convert.
+            crop, crop_bbox = distorted_bounding_box_crop(image, bbox, seed=crop_seed)
+            summarize("images_with_distorted_bounding_box", image, crop_bbox)
+            image = crop
+        image = ops.to_rgb(tf.image.convert_image_dtype(image, tf.float32))
+        image = apply_with_random_selector(
+            image, resize, 1 if fast_mode else len(_RESIZE_METHODS), method_seed
+        )
+        summarize("cropped_resized_image", image)
+        image = tf2.image.stateless_random_flip_left_right(image, flip_seed)
+        image = apply_with_random_selector(
+            image, distort, 1 if fast_mode else len(_ORDERINGS), ordering_seed
+        )
+        if use_grayscale:
+            image = ops.to_grayscale(image)
+        summarize("final_distorted_image", image)
+        return _to_symmetric_range(image)
+
+
+def preprocess_for_eval(
+    image: Any,
+    height: int | None,
+    width: int | None,
+    central_fraction: float | None = 0.875,
+    scope: str | None = None,
+    central_crop: bool = True,
+    use_grayscale: bool = False,
+) -> Any:
+    """Crops the middle of one picture and resizes it.
+
+    Args:
+      image: as for `preprocess_for_train`.
+      height: of the result, in pixels; None leaves the size of the crop.
+      width: likewise.
+      central_fraction: of each side that is kept; None keeps all.
+      scope: name scope.
+      central_crop: whether to crop.
+      use_grayscale: whether to make it one channel rather than three.
+
+    Returns:
+      float32 `[height, width, channels]` in [-1, 1].
+    """
+    with tf.name_scope(scope, "eval_image", [image]):
+        if central_crop and central_fraction:
+            image = tf.image.central_crop(image, central_fraction)
+        image = tf.image.convert_image_dtype(image, tf.float32)
+        image = ops.set_color(image, use_grayscale)
+        if height and width:
+            image = ops.resize(image, height, width)
+        return _to_symmetric_range(image)
+
+
+@register(
+    "inception",
+    framing="central crop of 87.5 % of each side, resized bilinearly",
+    value_range="[-1, 1]",
+    mean=127.5,
+    scale=127.5,
+    source="https://arxiv.org/abs/1409.4842",
+)
+def preprocess_image(
+    image: Any,
+    height: int,
+    width: int,
+    is_training: bool = False,
+    bbox: Any = None,
+    fast_mode: bool = True,
+    add_image_summaries: bool = True,
+    crop_image: bool = True,
+    use_grayscale: bool = False,
+    seed: Any = None,
+) -> Any:
+    """Preprocesses one picture by `preprocess_for_train` or `preprocess_for_eval`.
+
+    `crop_image` is `random_crop` of the one and `central_crop` of the other.
+    """
+    if is_training:
+        return preprocess_for_train(
+            image,
+            height,
+            width,
+            bbox,
+            fast_mode,
+            add_image_summaries=add_image_summaries,
+            random_crop=crop_image,
+            use_grayscale=use_grayscale,
+            seed=seed,
+        )
+    return preprocess_for_eval(
+        image, height, width, central_crop=crop_image, use_grayscale=use_grayscale
+    )
+
+
+def _to_symmetric_range(image: Any) -> Any:
+    """Maps [0, 1] to [-1, 1]."""
+    return (image - 0.5) * 2.0

@@ -1,0 +1,123 @@
+"""Small steps that recipes are composed of, each on one picture.
+
+A picture is a tensor `[height, width, channels]` with one or three channels, whose
+sizes may be unknown until it is decoded. All random choices derive from one seed, a
+tensor of shape `[2]`, so that they do not depend on the order of execution.
+"""
+
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+import tensorflow.compat.v2 as tf2
+
+from slimzoo.errors import UserError
+
+
+def split_seed(seed: Any, count: int) -> list[Any]:
+    """Returns `count` independent seeds.
+
+    Args:
+      seed: int32 or int64 `[2]`; None draws one, as the graph-level seed governs.
+      count: how many.
+    """
+    if seed is None:
+        seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+    return tf.unstack(tf.random.split(seed, count))
+
+
+def set_color(image: Any, use_grayscale: bool) -> Any:
+    """Returns the float picture with one channel or with three."""
+    return to_grayscale(image) if use_grayscale else to_rgb(image)
+
+
+def to_rgb(image: Any) -> Any:
+    """Returns the picture with three channels, repeating a single one."""
+    channels = _channels(image)
+    if channels == 3:
+        return image
+    # No tf.cond where the number is unknown: the graph optimizer takes the shapes
+    # that hold within one branch for the picture's.
+    image = tf.tile(image, [1, 1, 3 // (channels or tf.shape(image)[-1])])
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def to_grayscale(image: Any) -> Any:
+    """Returns the float picture with one channel, by luma weights if it has three.
+
+    The weights are those of Rec. 601: 0.2989 red, 0.5870 green and 0.1140 blue.
+    """
+    channels = _channels(image)
+    if channels == 1:
+        return image
+    rgb = to_rgb(image)
+    gray = tf.image.rgb_to_grayscale(rgb)
+    if channels == 3:
+        return gray
+    # The weights do not quite sum to one: a grey picture is better left as it is.
+    return tf2.where(tf.equal(tf.shape(image)[-1], 1), rgb[..., :1], gray)
+
+
+def _channels(image: Any) -> int | None:
+    """The number of channels, None where it is not known before the picture is."""
+    channels = image.shape.as_list()[-1]
+    if channels not in (None, 1, 3):
+        raise UserError(
+            f"A picture has 1 or 3 channels here, got {channels}; decode it as one."
+        )
+    return channels
+
+
+def resize(image: Any, height: Any, width: Any) -> Any:
+    """Returns the picture as float32 of another size, by bilinear interpolation.
+
+    It samples at corners rather than at pixel centres, as TensorFlow 1 did and as
+    published checkpoints were trained.
+    """
+    return tf.raw_ops.ResizeBilinear(images=image[tf.newaxis], size=[height, width])[0]
+
+
+def random_crop(image: Any, height: int, width: int, seed: Any) -> Any:
+    """Cuts `height` x `width` pixels out of the picture, anywhere in it."""
+    spare = _spare(image, height, width)
+    offset = tf.random.stateless_uniform([2], seed, maxval=tf.int32.max, dtype=tf.int32)
+    return _crop(image, offset % (spare + 1), height, width)
+
+
+def central_crop(image: Any, height: int, width: int) -> Any:
+    """Cuts `height` x `width` pixels out of the middle of the picture."""
+    return _crop(image, _spare(image, height, width) // 2, height, width)
+
+
+def _spare(image: Any, height: int, width: int) -> Any:
+    """How many rows and columns a crop leaves over; an error if it does not fit."""
+    message = f"A crop of {height}x{width} pixels does not fit in the picture"
+    rows, columns, _ = image.shape.as_list()
+    if (rows or height) < height or (columns or width) < width:
+        raise UserError(
+            f"{message}, which has {rows}x{columns}; ask for a smaller one."
+        )
+    size = tf.shape(image)[:2]
+    fits = tf.debugging.assert_greater_equal(size, [height, width], message=message)
+    with tf.control_dependencies([fits]):
+        return size - [height, width]
+
+
+def _crop(image: Any, offset: Any, height: int, width: int) -> Any:
+    crop = tf.slice(image, tf.concat([offset, [0]], 0), [height, width, -1])
+    crop.set_shape([height, width, image.shape[-1]])
+    return crop
+
+
+def add_image_summary(name: str, image: Any, boxes: Any = None) -> None:
+    """Adds a summary of the picture, with `boxes` drawn in, to the caller's graph.
+
+    Does nothing eagerly and in the functions of `tf.data`, whose summaries nobody
+    could collect.
+    """
+    if tf.executing_eagerly() or tf2.inside_function():
+        return
+    image = image[tf.newaxis]
+    if boxes is not None:
+        image = tf.image.convert_image_dtype(image, tf.float32)
+        image = tf.image.draw_bounding_boxes(image, boxes)
+    tf.summary.image(name, image, max_outputs=1)

@@ -1,0 +1,56 @@
+"""What is known about each recipe, registered beside its definition."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from slimzoo.registry import Registry
+
+PreprocessFunction = TypeVar("PreprocessFunction", bound=Callable[..., Any])
+
+UNKNOWN = "Preprocessing name [%s] was not recognized"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A preprocessing recipe and the facts that go with it.
+
+    Attributes:
+      name: what `--preprocessing_name` takes.
+      preprocess_image: `f(image, height, width, is_training=, use_grayscale=,
+        seed=, ...)` of one decoded picture `[height, width, channels]`.
+      framing: how evaluation brings a picture to the height and width asked for.
+      value_range: of the result, in words.
+      mean: what is subtracted from a pixel of 0 to 255, for all channels or for
+        red, green and blue; None where every picture has its own.
+      scale: what the difference is divided by; None as with `mean`.
+      source: the publication that the recipe follows.
+    """
+
+    name: str
+    preprocess_image: Callable[..., Any]
+    framing: str
+    value_range: str
+    mean: float | tuple[float, ...] | None
+    scale: float | None
+    source: str
+
+
+RECIPES: Registry[Recipe] = Registry(UNKNOWN)
+
+
+def register(
+    name: str, **facts: Any
+) -> Callable[[PreprocessFunction], PreprocessFunction]:
+    """Decorator that makes a `preprocess_image` function known as `name`.
+
+    Args:
+      name: what `--preprocessing_name` takes.
+      **facts: the other attributes of `Recipe`.
+    """
+
+    def decorate(function: PreprocessFunction) -> PreprocessFunction:
+        RECIPES.register(name, Recipe(name, function, **facts))
+        return function
+
+    return decorate

@@ -1,0 +1,137 @@
+"""The VGG recipe: a crop at a random scale, less the mean colour of ImageNet.
+
+Simonyan and Zisserman, Very deep convolutional networks for large-scale image
+recognition, 2014: https://arxiv.org/abs/1409.1556
+"""
+
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+import tensorflow.compat.v2 as tf2
+
+from preprocessing import ops
+from preprocessing.registry import register
+from slimzoo.errors import UserError
+
+_R_MEAN = 123.68
+_G_MEAN = 116.78
+_B_MEAN = 103.94
+# What the mean colour becomes by the weights of `ops.to_grayscale`.
+_GRAY_MEAN = 0.2989 * _R_MEAN + 0.5870 * _G_MEAN + 0.1140 * _B_MEAN
+
+_RESIZE_SIDE_MIN = 256
+_RESIZE_SIDE_MAX = 512
+
+
+def preprocess_for_train(
+    image: Any,
+    output_height: int,
+    output_width: int,
+    resize_side_min: int = _RESIZE_SIDE_MIN,
+    resize_side_max: int = _RESIZE_SIDE_MAX,
+    use_grayscale: bool = False,
+    seed: Any = None,
+) -> Any:
+    """Crops one picture at a random scale and place, and mirrors half of them.
+
+    Args:
+      image: `[height, width, channels]`, values of 0 to 255.
+      output_height: in pixels.
+      output_width: in pixels.
+      resize_side_min: least length of the shorter side before the crop, in pixels.
+      resize_side_max: greatest length; every integer between is equally likely.
+      use_grayscale: whether to make it one channel rather than three.
+      seed: int32 or int64 `[2]`, fixes scale, place and mirroring.
+
+    Returns:
+      float32 `[output_height, output_width, channels]`, less the mean.
+
+    Raises:
+      UserError: when the crop is larger than the pictures are made.
+    """
+    _require_room(output_height, output_width, resize_side_min)
+    side_seed, crop_seed, flip_seed = ops.split_seed(seed, 3)
+    resize_side = tf.random.stateless_uniform(
+        [], side_seed, resize_side_min, resize_side_max + 1, dtype=tf.int32
+    )
+    image = _aspect_preserving_resize(image, resize_side)
+    image = ops.random_crop(image, output_height, output_width, crop_seed)
+    image = ops.set_color(image, use_grayscale)
+    image = tf2.image.stateless_random_flip_left_right(image, flip_seed)
+    return _subtract_mean(image, use_grayscale)
+
+
+def preprocess_for_eval(
+    image: Any,
+    output_height: int,
+    output_width: int,
+    resize_side: int,
+    use_grayscale: bool = False,
+) -> Any:
+    """Crops the middle of one picture whose shorter side was made `resize_side`.
+
+    The other arguments, the result and the error are `preprocess_for_train`'s.
+    """
+    _require_room(output_height, output_width, resize_side)
+    image = _aspect_preserving_resize(image, resize_side)
+    image = ops.central_crop(image, output_height, output_width)
+    image = ops.set_color(image, use_grayscale)
+    return _subtract_mean(image, use_grayscale)
+
+
+@register(
+    "vgg",
+    framing="shorter side to 256 pixels, central crop",
+    value_range="0 to 255 less the mean colour",
+    mean=(_R_MEAN, _G_MEAN, _B_MEAN),
+    scale=1.0,
+    source="https://arxiv.org/abs/1409.1556",
+)
+def preprocess_image(
+    image: Any,
+    output_height: int,
+    output_width: int,
+    is_training: bool = False,
+    resize_side_min: int = _RESIZE_SIDE_MIN,
+    resize_side_max: int = _RESIZE_SIDE_MAX,
+    use_grayscale: bool = False,
+    seed: Any = None,
+) -> Any:
+    """Preprocesses one picture by `preprocess_for_train` or `preprocess_for_eval`.
+
+    Evaluation makes the shorter side `resize_side_min`.
+    """
+    if is_training:
+        return preprocess_for_train(
+            image,
+            output_height,
+            output_width,
+            resize_side_min,
+            resize_side_max,
+            use_grayscale,
+            seed,
+        )
+    return preprocess_for_eval(
+        image, output_height, output_width, resize_side_min, use_grayscale
+    )
+
+
+def _require_room(height: int, width: int, side: int) -> None:
+    if min(height, width) > side:
+        raise UserError(
+            f"The vgg recipe cannot cut {height}x{width} pixels out of pictures whose "
+            f"shorter side it makes {side}. Use a smaller image size, a larger "
+            "resize_side_min, or --preprocessing_name=inception, which takes any size."
+        )
+
+
+def _aspect_preserving_resize(image: Any, smallest_side: Any) -> Any:
+    """Returns the picture with its shorter side of that length, as float32."""
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    scale = tf.cast(smallest_side, tf.float32) / tf.reduce_min(size)
+    height, width = tf.unstack(tf.cast(tf.round(size * scale), tf.int32))
+    return ops.resize(image, height, width)
+
+
+def _subtract_mean(image: Any, use_grayscale: bool) -> Any:
+    return image - ([_GRAY_MEAN] if use_grayscale else [_R_MEAN, _G_MEAN, _B_MEAN])
