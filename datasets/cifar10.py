@@ -1,0 +1,21 @@
+"""CIFAR-10: tiny colour pictures (https://www.cs.toronto.edu/~kriz/cifar.html)."""
+
+from datasets import registry
+
+_FILE_PATTERN = "cifar10_%s.tfrecord"
+SPLITS_TO_SIZES = {"train": 50000, "test": 10000}
+_NUM_CLASSES = 10
+_ITEMS_TO_DESCRIPTIONS = {
+    "image": "A [32 x 32 x 3] color image.",
+    "label": "A single integer between 0 and 9",
+}
+
+get_split = registry.register(
+    "cifar10",
+    splits_to_sizes=SPLITS_TO_SIZES,
+    num_classes=_NUM_CLASSES,
+    file_pattern=_FILE_PATTERN,
+    items_to_descriptions=_ITEMS_TO_DESCRIPTIONS,
+    image_format="png",
+    image_shape=(32, 32, 3),
+).get_split

@@ -1,0 +1,279 @@
+"""Records, label files, downloads and archives, for descriptors and converters."""
+
+import contextlib
+import http.client
+import os
+import pathlib
+import shutil
+import tarfile
+import tempfile
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+from absl import logging
+from tqdm import tqdm
+
+from slimzoo import files
+from slimzoo.errors import UserError
+
+LABELS_FILENAME = "labels.txt"
+
+_BLOCK_BYTES = 1 << 20
+_STALLED_SECONDS = 60
+
+
+def int64_feature(values: int | Iterable[int]) -> tf.train.Feature:
+    """A feature of one integer or of a list or tuple of them."""
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=_as_list(values)))
+
+
+def bytes_list_feature(values: Iterable[bytes]) -> tf.train.Feature:
+    """A feature of several byte strings."""
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def float_list_feature(values: Iterable[float]) -> tf.train.Feature:
+    """A feature of several floats."""
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+
+def bytes_feature(values: bytes) -> tf.train.Feature:
+    """A feature of one byte string."""
+    return bytes_list_feature([values])
+
+
+def float_feature(values: float | Iterable[float]) -> tf.train.Feature:
+    """A feature of one float or of a list or tuple of them."""
+    return float_list_feature(_as_list(values))
+
+
+def image_to_tfexample(
+    image_data: bytes,
+    image_format: bytes,
+    height: int,
+    width: int,
+    class_id: int,
+    filename: str | None = None,
+) -> tf.train.Example:
+    """The record of one labelled picture.
+
+    Args:
+      image_data: the encoded picture.
+      image_format: how it is encoded, such as `b"png"`.
+      height: in pixels.
+      width: in pixels.
+      class_id: number of its class.
+      filename: where the picture came from; left out of the record if None.
+    """
+    features = {
+        "image/encoded": bytes_feature(image_data),
+        "image/format": bytes_feature(image_format),
+        "image/class/label": int64_feature(class_id),
+        "image/height": int64_feature(height),
+        "image/width": int64_feature(width),
+    }
+    if filename is not None:
+        features["image/filename"] = bytes_feature(os.fsencode(filename))
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def open_sharded_output_tfrecords(
+    exit_stack: contextlib.ExitStack, base_path: str, num_shards: int
+) -> list[tf.io.TFRecordWriter]:
+    """Opens `<base_path>-00000-of-<num_shards>` and so on for writing.
+
+    Args:
+      exit_stack: closes the files when it is left.
+      base_path: what the names of all shards start with.
+      num_shards: how many files to open.
+    """
+    return [
+        exit_stack.enter_context(
+            tf.io.TFRecordWriter(f"{base_path}-{shard:05d}-of-{num_shards:05d}")
+        )
+        for shard in range(num_shards)
+    ]
+
+
+def write_label_file(
+    labels_to_class_names: Mapping[int, str],
+    dataset_dir: str | os.PathLike[str],
+    filename: str = LABELS_FILENAME,
+) -> None:
+    """Writes one line `<number>:<name>` per class, whole or not at all."""
+    lines = [f"{label}:{name}\n" for label, name in labels_to_class_names.items()]
+    with files.replacing(pathlib.Path(dataset_dir, filename)) as path:
+        path.write_text("".join(lines), "utf-8")
+
+
+def has_labels(
+    dataset_dir: str | os.PathLike[str], filename: str = LABELS_FILENAME
+) -> bool:
+    """Whether `dataset_dir` has a label file."""
+    return tf.io.gfile.exists(tf.io.gfile.join(dataset_dir, filename))
+
+
+def read_label_file(
+    dataset_dir: str | os.PathLike[str], filename: str = LABELS_FILENAME
+) -> dict[int, str]:
+    """Reads class names by class number, as `write_label_file` writes them.
+
+    Raises:
+      UserError: if it isn't UTF-8, or for a line that is not `<number>:<name>`.
+    """
+    path = tf.io.gfile.join(dataset_dir, filename)
+    with tf.io.gfile.GFile(path, "rb") as file:
+        content = file.read()
+    names = {}
+    try:
+        for line in content.decode().replace("\r\n", "\n").split("\n"):
+            if line:
+                label, name = line.split(":", 1)
+                names[int(label)] = name
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not a label file: {error}. Each line has to be "
+            f"<class number>:<class name>, in UTF-8."
+        ) from error
+    return names
+
+
+def download_url(url: str, dataset_dir: str | os.PathLike[str]) -> str:
+    """Downloads a file unless it is there already.
+
+    Args:
+      url: what to get; its last part becomes the file's name.
+      dataset_dir: where to put it; made if missing.
+
+    Returns:
+      The path of the file.
+
+    Raises:
+      UserError: if the file can't be had; nothing is left behind then.
+    """
+    path = pathlib.Path(dataset_dir, url.rpartition("/")[2])
+    if path.exists():
+        logging.info("%s is there already and is not downloaded again.", path)
+        return str(path)
+    with files.replacing(path) as partial:
+        _download(url, partial)
+    logging.info("Downloaded %s, %d bytes.", path, path.stat().st_size)
+    return str(path)
+
+
+def download_and_uncompress_tarball(
+    tarball_url: str, dataset_dir: str | os.PathLike[str]
+) -> None:
+    """Downloads a tar archive and unpacks it, both into `dataset_dir`.
+
+    Raises:
+      UserError: if the archive can't be had, is damaged, or has members that
+        would be written outside `dataset_dir`; nothing is unpacked then.
+    """
+    extract_tarball(download_url(tarball_url, dataset_dir), dataset_dir)
+
+
+def download_and_uncompress_zipfile(
+    zip_url: str, dataset_dir: str | os.PathLike[str]
+) -> None:
+    """Downloads a zip archive and unpacks it, both into `dataset_dir`.
+
+    Raises:
+      UserError: as `download_and_uncompress_tarball`.
+    """
+    extract_zipfile(download_url(zip_url, dataset_dir), dataset_dir)
+
+
+def extract_tarball(
+    path: str | os.PathLike[str], directory: str | os.PathLike[str]
+) -> None:
+    """Unpacks a tar archive, compressed or not, into `directory`; all or nothing."""
+
+    def extract(target: pathlib.Path) -> None:
+        with tarfile.open(path) as archive:
+            archive.extractall(target, filter="data")
+
+    _extract(path, directory, extract)
+
+
+def extract_zipfile(
+    path: str | os.PathLike[str], directory: str | os.PathLike[str]
+) -> None:
+    """Unpacks a zip archive into `directory`; all or nothing."""
+
+    def extract(target: pathlib.Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if not (target / name).resolve().is_relative_to(target.resolve()):
+                    raise zipfile.BadZipFile(f"{name!r} would be outside the folder")
+            archive.extractall(target)
+
+    _extract(path, directory, extract)
+
+
+def _as_list(values: Any) -> list | tuple:
+    return values if isinstance(values, (tuple, list)) else [values]
+
+
+def _download(url: str, path: pathlib.Path) -> None:
+    try:
+        with urllib.request.urlopen(url, timeout=_STALLED_SECONDS) as response:
+            expected = int(response.headers.get("Content-Length") or 0)
+            with (
+                path.open("wb") as file,
+                tqdm(
+                    desc=f"Downloading {url}",
+                    total=expected or None,
+                    unit="B",
+                    unit_scale=True,
+                    disable=None,
+                ) as progress,
+            ):
+                while block := response.read(_BLOCK_BYTES):
+                    file.write(block)
+                    progress.update(len(block))
+        if expected and path.stat().st_size != expected:
+            raise OSError(f"got {path.stat().st_size} bytes of {expected}")
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(
+            f"could not download {url}: {error}. Try again later, or get the file "
+            f"elsewhere and name the directory it is in by --source_dir."
+        ) from error
+
+
+def _extract(
+    path: str | os.PathLike[str],
+    directory: str | os.PathLike[str],
+    extract: Callable[[pathlib.Path], None],
+) -> None:
+    """Calls `extract` with an empty folder and moves into `directory` what it wrote."""
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".unpacking-") as temporary:
+        try:
+            extract(pathlib.Path(temporary))
+            for path in pathlib.Path(temporary).iterdir():
+                _move(path, pathlib.Path(directory, path.name))
+        except (
+            tarfile.TarError,
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+        ) as error:
+            raise UserError(
+                f"could not unpack {path}: {error}. If the file is damaged, delete "
+                f"it and get it again."
+            ) from error
+
+
+def _move(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Moves a file, or a folder's files into one that may be there already."""
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(
+            source, target, symlinks=True, dirs_exist_ok=True, copy_function=os.replace
+        )
+    else:
+        source.replace(target)

@@ -1,0 +1,170 @@
+"""From record files to batches of pictures, with tf.data."""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from slimzoo.errors import UserError
+
+SHUFFLE_BUFFER = 2048  # Encoded pictures: some 200 MB of ImageNet's.
+_OUT_OF_RANGE = "label out of range"
+
+Preprocess = Callable[..., tf.Tensor]
+
+
+def record_files(dataset: Any) -> list[str]:
+    """The record files of a `slim.dataset.Dataset`, sorted.
+
+    Raises:
+      UserError: when there are none; says what is in their directory.
+    """
+    patterns = dataset.data_sources
+    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    found = sorted({path for pattern in patterns for path in tf.gfile.Glob(pattern)})
+    if found:
+        return found
+    directory = patterns[0].rsplit("/", 1)[0]
+    if not tf.gfile.IsDirectory(directory):
+        raise UserError(
+            f"no data: there is no directory {directory}. Make the records with "
+            f"download_and_convert_data.py, or check --dataset_dir."
+        )
+    names = sorted(tf.gfile.ListDirectory(directory))
+    raise UserError(
+        f"no record files match {', '.join(patterns)}; {directory} holds "
+        f"{', '.join(names[:8]) or 'nothing'}. Make the records with "
+        "download_and_convert_data.py, or check --dataset_dir, --dataset_name and "
+        "--dataset_split_name."
+    )
+
+
+def _decoded(dataset, serialized, labels_offset):
+    image, label = dataset.decoder.decode(serialized, ["image", "label"])
+    label = tf.cast(label, tf.int64) - labels_offset
+    classes = dataset.num_classes - labels_offset
+    in_range = tf.Assert(
+        (label >= 0) & (label < classes),
+        [_OUT_OF_RANGE, label + labels_offset],
+    )
+    with tf.control_dependencies([in_range]):
+        return image, tf.identity(label)
+
+
+def train_batches(
+    dataset: Any,
+    preprocess: Preprocess,
+    batch_size: int,
+    *,
+    labels_offset: int = 0,
+    num_readers: int = 4,
+    num_threads: int = 4,
+    seed: int | None = None,
+) -> tf.data.Dataset:
+    """Shuffled, distorted, endless batches.
+
+    Args:
+      dataset: a `slim.dataset.Dataset` of TFRecord files with items image and label.
+      preprocess: `f(image, seed=...)`, image a decoded `[height, width, channels]`
+        uint8 picture and seed `[2]` int64.
+      batch_size: pictures per batch.
+      labels_offset: subtracted from every label.
+      num_readers: files read in parallel.
+      num_threads: pictures preprocessed in parallel.
+      seed: makes order and distortions repeatable.
+
+    Returns:
+      A data set of float32 `[batch_size, height, width, channels]` pictures and int64
+      `[batch_size]` labels. Read it under `explained_errors`.
+    """
+    files = record_files(dataset)
+
+    def example(serialized, picture_seed):
+        image, label = _decoded(dataset, serialized, labels_offset)
+        return preprocess(image, seed=picture_seed), label
+
+    records = (
+        tf.data.Dataset.from_tensor_slices(files)
+        .shuffle(len(files), seed)
+        .interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=min(num_readers, len(files)),
+            num_parallel_calls=min(num_readers, len(files)),
+        )
+        .shuffle(min(dataset.num_samples, SHUFFLE_BUFFER), seed)
+        .repeat()
+    )
+    # One seed per picture keeps distortions repeatable whichever thread draws them.
+    seeds = tf.data.experimental.RandomDataset(seed).batch(2, drop_remainder=True)
+    options = tf.data.Options()
+    options.deterministic = seed is not None
+    return (
+        tf.data.Dataset.zip((records, seeds))
+        .map(example, num_threads)
+        .batch(batch_size, drop_remainder=True)
+        .prefetch(2)
+        .with_options(options)
+    )
+
+
+def eval_batches(
+    dataset: Any,
+    preprocess: Preprocess,
+    batch_size: int,
+    *,
+    labels_offset: int = 0,
+    num_threads: int = 4,
+) -> tf.data.Dataset:
+    """Every picture once, in the order of the files; the last batch may be smaller.
+
+    Arguments and elements are those of `train_batches`, but `preprocess` takes the
+    image alone.
+    """
+
+    def example(serialized):
+        image, label = _decoded(dataset, serialized, labels_offset)
+        return preprocess(image), label
+
+    return (
+        tf.data.TFRecordDataset(record_files(dataset))
+        .map(example, num_threads)
+        .batch(batch_size)
+        .prefetch(2)
+    )
+
+
+def next_batches(batches: tf.data.Dataset, count: int) -> list[Any]:
+    """`count` successive elements per step, from one iterator.
+
+    The iterator starts with the session's table initializers.
+    """
+    iterator = tf.data.make_initializable_iterator(batches)
+    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+    return [iterator.get_next() for _ in range(count)]
+
+
+@contextlib.contextmanager
+def explained_errors() -> Iterator[None]:
+    """Turns what bad records do to a session into errors for the user.
+
+    Raises:
+      UserError: for labels out of range and corrupt records.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        label = re.search(rf"{_OUT_OF_RANGE}\]? \[?(-?\d+)", error.message)
+        if not label:
+            raise
+        raise UserError(
+            f"a record has label {label[1]}, which the data set's classes and "
+            "--labels_offset leave no place for: labels run from --labels_offset to "
+            "the number of classes less one. Check --dataset_name, labels.txt and "
+            "--labels_offset."
+        ) from error
+    except tf.errors.DataLossError as error:
+        raise UserError(
+            f"a record file is corrupt: {error.message}. Convert the data set again."
+        ) from error
