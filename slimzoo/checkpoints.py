@@ -1,0 +1,180 @@
+"""Finding checkpoints, looking into them, and fitting them to a graph."""
+
+import pathlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import tensorflow.compat.v1 as tf
+
+from slimzoo.errors import UserError
+
+
+def latest(directory: str) -> str | None:
+    """The latest checkpoint of `directory`, or None."""
+    return tf.train.latest_checkpoint(directory)
+
+
+def find(path: str) -> str:
+    """The checkpoint that `path` means, as TensorFlow wants it.
+
+    Args:
+      path: a directory (its latest checkpoint), a prefix such as `model.ckpt-100`,
+        any of the files that go with a prefix, or a file of the old V1 format.
+
+    Raises:
+      UserError: when there is none.
+    """
+    if tf.gfile.IsDirectory(path):
+        found = latest(path)
+        if found:
+            return found
+        # Published archives hold one checkpoint and no state file.
+        indices = tf.gfile.Glob(f"{path.rstrip('/')}/*.index")
+        if len(indices) == 1:
+            return indices[0].removesuffix(".index")
+        raise UserError(f"no checkpoint in {path}: {_listing(path)}")
+    prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
+    for candidate in (prefix, path):
+        if tf.train.checkpoint_exists(candidate):
+            return candidate
+    parent = str(pathlib.PurePath(path).parent)
+    raise UserError(f"there is no checkpoint {path}: {_listing(parent)}")
+
+
+def _listing(directory, most=8):
+    if not tf.gfile.IsDirectory(directory):
+        return f"there is no directory {directory}"
+    names = sorted(tf.gfile.ListDirectory(directory))
+    if not names:
+        return f"{directory} is empty"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{directory} holds {', '.join(names[:most])}{more}"
+
+
+def step_of(checkpoint: str) -> int:
+    """The global step at which `checkpoint` was written; 0 when it has none."""
+    reader = _reader(checkpoint)
+    if reader.has_tensor("global_step"):
+        return int(reader.get_tensor("global_step"))
+    return 0
+
+
+def _reader(checkpoint):
+    try:
+        return tf.train.NewCheckpointReader(checkpoint)
+    except (tf.errors.OpError, ValueError) as error:
+        raise UserError(f"cannot read the checkpoint {checkpoint}: {error}") from error
+
+
+def shapes(checkpoint: str) -> dict[str, list[int]]:
+    """The shape of each variable in `checkpoint`, by name."""
+    return dict(_reader(checkpoint).get_variable_to_shape_map())
+
+
+def count_classes(checkpoint: str, classifier_scope: str) -> int:
+    """The number of classes of the classifier in `checkpoint`, by its biases.
+
+    Raises:
+      UserError: when there are none in `classifier_scope`.
+    """
+    variables = shapes(checkpoint)
+    for name, shape in variables.items():
+        if name.startswith(f"{classifier_scope}/") and name.endswith("/biases"):
+            return shape[0]
+    raise UserError(
+        f"the checkpoint {checkpoint} has no classifier in {classifier_scope}, but "
+        f"variables under {', '.join(scopes_of(variables, 1)[:5])}: check --model_name"
+    )
+
+
+def fitting(
+    variables: Mapping[str, tf.Variable],
+    checkpoint: str,
+    *,
+    classifier_scopes: Sequence[str] = (),
+    advice: str,
+    ignore_missing: bool = False,
+) -> dict[str, tf.Variable]:
+    """The `variables` that `checkpoint` can give a value.
+
+    Args:
+      variables: by their name in the checkpoint.
+      checkpoint: as `find` returns it.
+      classifier_scopes: where shapes depend on the number of classes.
+      advice: what to do when the number of classes differs.
+      ignore_missing: leave out variables that the checkpoint lacks.
+
+    Raises:
+      UserError: names the first variable that is missing or has another shape.
+    """
+    available = shapes(checkpoint)
+    missing = [name for name in variables if name not in available]
+    if missing and (len(missing) == len(variables) or not ignore_missing):
+        raise UserError(_missing_message(missing, variables, available, checkpoint))
+    present = {name: v for name, v in variables.items() if name in available}
+    for name, variable in present.items():
+        here, there = variable.shape.as_list(), available[name]
+        if here == there:
+            continue
+        message = (
+            f"{name} has shape {there} in the checkpoint {checkpoint}, but {here} in "
+            "this network."
+        )
+        if name.startswith(tuple(classifier_scopes)) and here[:-1] == there[:-1]:
+            message += (
+                f" The checkpoint has {there[-1]} classes, this network {here[-1]}: "
+                f"{advice}"
+            )
+        else:
+            message += " The checkpoint is of another network or width."
+        raise UserError(message)
+    return present
+
+
+def _missing_message(missing, variables, available, checkpoint):
+    tops = scopes_of(sorted(available), 1)
+    message = (
+        f"{len(missing)} of {len(variables)} variables are not in the checkpoint "
+        f"{checkpoint}, first {missing[0]}; it holds {len(available)} variables "
+        f"under {', '.join(tops[:5])}."
+    )
+    if missing[0].endswith("/ExponentialMovingAverage"):
+        return message + " It has no moving averages: leave --moving_average_decay out."
+    if len(missing) == len(variables):
+        return message + " It is of another network: check --model_name."
+    return (
+        message + " Check --model_name; --ignore_missing_vars starts them anew instead."
+    )
+
+
+def scopes_of(names: Iterable[str], depth: int = 2) -> list[str]:
+    """The scopes of variables, down to `depth` levels, in their order."""
+    return list(dict.fromkeys("/".join(name.split("/")[:depth]) for name in names))
+
+
+def split_scopes(flag: str, value: str | None) -> list[str]:
+    """The scopes that a comma-separated flag lists.
+
+    Raises:
+      UserError: when the list holds an empty one.
+    """
+    if value is None:
+        return []
+    scopes = [scope.strip() for scope in value.split(",")]
+    if not all(scopes):
+        raise UserError(f"--{flag}={value!r} lists an empty scope")
+    return scopes
+
+
+def check_scopes(flag: str, scopes: Iterable[str], names: Sequence[str]) -> None:
+    """Checks that each of `scopes` is the beginning of one of `names`.
+
+    Raises:
+      UserError: names the scope that is not and says which scopes exist.
+    """
+    for scope in scopes:
+        if not any(name.startswith(scope) for name in names):
+            raise UserError(
+                f"--{flag}: no variable is in the scope {scope!r}; there are "
+                + ", ".join(scopes_of(names))
+            )
