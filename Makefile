@@ -5,7 +5,7 @@ VENV ?= .venv
 TEST_JOBS ?= auto
 
 bin := $(abspath $(VENV))/bin
-pytest := $(bin)/python -m pytest -n $(TEST_JOBS) --maxprocesses=4 --dist=worksteal
+pytest := $(bin)/python -m pytest -n $(TEST_JOBS) --maxprocesses=4 --dist=loadfile
 
 .PHONY: help demo check format test test-slow test-release clean
 

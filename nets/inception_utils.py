@@ -81,8 +81,13 @@ Layer = Conv | Pool | Fork
 Branch = Sequence[Layer]
 
 
-def conv(depth: int, kernel=1, stride: int = 1, scope: str | None = None) -> Conv:
-    """A convolution; `kernel` is an int or (height, width)."""
+def conv(
+    depth: int,
+    kernel: int | tuple[int, int] = 1,
+    stride: int = 1,
+    scope: str | None = None,
+) -> Conv:
+    """A convolution; `kernel` is a number or (height, width)."""
     return Conv(
         depth, (kernel, kernel) if isinstance(kernel, int) else kernel, stride, scope
     )

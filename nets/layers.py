@@ -112,9 +112,9 @@ def pooled_classifier(
             net = tf.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")
             end_points["global_pool"] = net
         else:
-            kernel = fit_kernel(net, kernel)
+            fitted = fit_kernel(net, kernel)
             net = slim.avg_pool2d(
-                net, kernel, padding="VALID", scope=pool_scope.format(*kernel)
+                net, fitted, padding="VALID", scope=pool_scope.format(*fitted)
             )
             end_points["AvgPool_1a"] = net
         if not num_classes:

@@ -121,13 +121,17 @@ def test_structure(name, mode):
         assert parameters == expected["parameters"]
 
 
-def _by_size():
-    for name in NETWORKS:
-        small = _golden(name)["infer"]["parameters"] < FAST
-        yield pytest.param(name, marks=[] if small else [pytest.mark.slow])
+def _is_small(name):
+    return _golden(name)["infer"]["parameters"] < FAST
 
 
-@pytest.mark.parametrize("name", _by_size())
+BY_SIZE = [
+    pytest.param(name, marks=[] if _is_small(name) else [pytest.mark.slow])
+    for name in NETWORKS
+]
+
+
+@pytest.mark.parametrize("name", BY_SIZE)
 def test_inference_values(name):
     expected = _golden(name)["infer"]
     with classic_graph():
@@ -138,7 +142,7 @@ def test_inference_values(name):
         _assert_close(value, expected["end_point_values"][key], key)
 
 
-@pytest.mark.parametrize("name", _by_size())
+@pytest.mark.parametrize("name", BY_SIZE)
 def test_training_values(name):
     """The regularization loss, and the first moving mean after one update.
 

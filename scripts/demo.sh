@@ -12,6 +12,11 @@ run() {
   "$@"
 }
 
+# TensorFlow's own tools talk a lot; what they say matters when they fail.
+quietly() {
+  run "$@" 2>"$dir/stderr.txt" || { cat "$dir/stderr.txt" >&2; exit 1; }
+}
+
 rm -rf "$dir"
 run python download_and_convert_data.py --dataset_name=shapes --dataset_dir="$dir/data"
 run python train_image_classifier.py --train_dir="$dir/train" \
@@ -24,13 +29,13 @@ run python eval_image_classifier.py --checkpoint_path="$dir/train" \
   --eval_dir="$dir/eval" --dataset_dir="$dir/data"
 run python export_inference_graph.py --model_name=mobilenet_v1_025 --image_size=64 \
   --dataset_name=shapes --output_file="$dir/graph.pb"
-run python -m tensorflow.python.tools.freeze_graph \
+quietly python -m tensorflow.python.tools.freeze_graph \
   --input_graph="$dir/graph.pb" --input_binary=true \
   --input_checkpoint="$dir/train/model.ckpt-1000" \
   --output_node_names=MobilenetV1/Predictions/Reshape_1 \
   --output_graph="$dir/train/frozen.pb"
-run python -c "from datasets import download_and_convert_shapes as shapes
-shapes.write_samples('$dir/pictures')"
+quietly python -c "from datasets import download_and_convert_shapes; \
+download_and_convert_shapes.write_samples('$dir/pictures')"
 run python classify_image.py --graph="$dir/train/frozen.pb" "$dir/pictures"
 
 printf '\nOn %s\n' "$(python -c "import json
