@@ -26,6 +26,7 @@ _ARRAY_PARTS = {
     ("numpy", "dtype"): np.dtype,
     ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
     ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy.core.numeric", "_frombuffer"): np.empty(0).__reduce_ex__(5)[0],
     ("numpy._core.numeric", "_frombuffer"): np.empty(0).__reduce_ex__(5)[0],
     # Bytes, in pickles that Python 2 can read.
     ("_codecs", "encode"): lambda text, encoding: text.encode("latin1"),

@@ -7,10 +7,12 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slimzoo.errors import UserError
+from slimzoo.errors import UserError, reason
 
 SHUFFLE_BUFFER = 2048  # Encoded pictures: some 200 MB of ImageNet's.
 _OUT_OF_RANGE = "label out of range"
+_DECODING = re.compile(r"{{node [^}]*(Decode\w+|ParseExample\w*)}}")
+_CONVERT_AGAIN = "Convert the data set again."
 
 Preprocess = Callable[..., tf.Tensor]
 
@@ -78,8 +80,13 @@ def train_batches(
     Returns:
       A data set of float32 `[batch_size, height, width, channels]` pictures and int64
       `[batch_size]` labels. Read it under `explained_errors`.
+
+    Raises:
+      UserError: when there are no records.
     """
     files = record_files(dataset)
+    if not dataset.num_samples:
+        raise UserError(f"there are no records in {', '.join(files)}. {_CONVERT_AGAIN}")
 
     def example(serialized, picture_seed):
         image, label = _decoded(dataset, serialized, labels_offset)
@@ -150,11 +157,16 @@ def explained_errors() -> Iterator[None]:
     """Turns what bad records do to a session into errors for the user.
 
     Raises:
-      UserError: for labels out of range and corrupt records.
+      UserError: for labels out of range, damaged files and damaged pictures.
     """
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
+        if _DECODING.search(error.message):
+            raise UserError(
+                f"a record holds no picture that can be decoded: "
+                f"{reason(error.message)}. {_CONVERT_AGAIN}"
+            ) from error
         label = re.search(rf"{_OUT_OF_RANGE}\]? \[?(-?\d+)", error.message)
         if not label:
             raise
@@ -166,5 +178,5 @@ def explained_errors() -> Iterator[None]:
         ) from error
     except tf.errors.DataLossError as error:
         raise UserError(
-            f"a record file is corrupt: {error.message}. Convert the data set again."
+            f"a record file is corrupt: {reason(error.message)}. {_CONVERT_AGAIN}"
         ) from error

@@ -2,10 +2,11 @@
 
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
+from slimzoo import errors
 from slimzoo.errors import UserError
 
 
@@ -54,16 +55,27 @@ def _listing(directory, most=8):
 def step_of(checkpoint: str) -> int:
     """The global step at which `checkpoint` was written; 0 when it has none."""
     reader = _reader(checkpoint)
-    if reader.has_tensor("global_step"):
+    if not reader.has_tensor("global_step"):
+        return 0
+    try:
         return int(reader.get_tensor("global_step"))
-    return 0
+    except tf.errors.OpError as error:
+        raise _unreadable(checkpoint, error) from error
 
 
 def _reader(checkpoint):
     try:
         return tf.train.NewCheckpointReader(checkpoint)
     except (tf.errors.OpError, ValueError) as error:
-        raise UserError(f"cannot read the checkpoint {checkpoint}: {error}") from error
+        raise _unreadable(checkpoint, error) from error
+
+
+def _unreadable(checkpoint, error):
+    return UserError(
+        f"cannot read the checkpoint {checkpoint}: "
+        f"{errors.reason(getattr(error, 'message', str(error)))}. Are all of its files "
+        "there and whole?"
+    )
 
 
 def shapes(checkpoint: str) -> dict[str, list[int]]:
@@ -93,6 +105,7 @@ def fitting(
     *,
     classifier_scopes: Sequence[str] = (),
     advice: str,
+    missing_advice: str = "",
     ignore_missing: bool = False,
 ) -> dict[str, tf.Variable]:
     """The `variables` that `checkpoint` can give a value.
@@ -102,6 +115,8 @@ def fitting(
       checkpoint: as `find` returns it.
       classifier_scopes: where shapes depend on the number of classes.
       advice: what to do when the number of classes differs.
+      missing_advice: what to do when some variables are missing, beyond checking that
+        it is the same network.
       ignore_missing: leave out variables that the checkpoint lacks.
 
     Raises:
@@ -109,9 +124,10 @@ def fitting(
     """
     available = shapes(checkpoint)
     missing = [name for name in variables if name not in available]
-    if missing and (len(missing) == len(variables) or not ignore_missing):
-        raise UserError(_missing_message(missing, variables, available, checkpoint))
     present = {name: v for name, v in variables.items() if name in available}
+    if missing and not (present and ignore_missing):
+        message = _missing_message(missing, variables, available, checkpoint)
+        raise UserError(message + (missing_advice if present else ""))
     for name, variable in present.items():
         here, there = variable.shape.as_list(), available[name]
         if here == there:
@@ -142,9 +158,33 @@ def _missing_message(missing, variables, available, checkpoint):
         return message + " It has no moving averages: leave --moving_average_decay out."
     if len(missing) == len(variables):
         return message + " It is of another network: check --model_name."
-    return (
-        message + " Check --model_name; --ignore_missing_vars starts them anew instead."
-    )
+    return message + " Check --model_name."
+
+
+def restorer(
+    variables: Mapping[str, tf.Variable], checkpoint: str
+) -> Callable[[tf.Session], None]:
+    """A function that gives `variables` their values in a session.
+
+    It raises UserError where the checkpoint's files are damaged or incomplete.
+
+    Args:
+      variables: by their name in the checkpoint, as `fitting` returns them.
+      checkpoint: as `find` returns it.
+    """
+    saver = tf.train.Saver(variables)
+
+    def restore(session):
+        try:
+            saver.restore(session, checkpoint)
+        except (
+            tf.errors.DataLossError,
+            tf.errors.NotFoundError,
+            tf.errors.OutOfRangeError,
+        ) as error:
+            raise _unreadable(checkpoint, error) from error
+
+    return restore
 
 
 def scopes_of(names: Iterable[str], depth: int = 2) -> list[str]:

@@ -12,7 +12,7 @@ from nets.registry import NETWORKS
 from preprocessing import preprocessing_factory
 from slimzoo import checkpoints, inference, model_info
 from slimzoo.config import ClassifyConfig
-from slimzoo.errors import UserError
+from slimzoo.errors import UserError, reason
 from slimzoo.export import INPUT_NAME
 from slimzoo.graph import classic_graph, session_config
 from slimzoo.model_info import ModelInfo
@@ -50,7 +50,7 @@ class _Classifier:
 
     images: tf.Tensor
     probabilities: tf.Tensor
-    names: Sequence[str]
+    names: tuple[str, ...]
     content: tf.Tensor
     preprocessed: tf.Tensor
     restore: Callable[[tf.Session], None]
@@ -92,9 +92,7 @@ def _answers(
         except OSError as error:
             errors[path] = f"cannot read it: {error.strerror}"
         except tf.errors.InvalidArgumentError as error:
-            # The reason stands last before the node is named.
-            reason = error.message.partition("[[{{node")[0].strip().splitlines()[-1]
-            errors[path] = f"cannot decode it: {reason}"
+            errors[path] = f"cannot decode it: {reason(error.message)}"
     rows = {}
     if images:
         batch = np.stack(list(images.values()))
@@ -140,11 +138,10 @@ def _is_picture(path: pathlib.Path) -> bool:
 def _from_checkpoint(config: ClassifyConfig) -> _Classifier:
     checkpoint = checkpoints.find(config.checkpoint_path or "")
     info = _settled(config, checkpoint, config.image_size)
-    classifier_scope = NETWORKS[info.model_name].classifier_scopes[0]
-    classes = info.num_classes or checkpoints.count_classes(
-        checkpoint, classifier_scope
-    )
-    info = dataclasses.replace(info, num_classes=classes)
+    if info.num_classes is None:
+        scope = NETWORKS[info.model_name].classifier_scopes[0]
+        classes = checkpoints.count_classes(checkpoint, scope)
+        info = dataclasses.replace(info, num_classes=classes)
     shape = [None, info.image_size, info.image_size, info.channels]
     images = tf.placeholder(tf.float32, shape, INPUT_NAME)
     probabilities = tf.nn.softmax(inference.logits(info, images))
@@ -156,9 +153,7 @@ def _from_graph(config: ClassifyConfig) -> _Classifier:
     path = config.graph or ""
     images, output = inference.load_frozen(path)
     info = _settled(config, path, images.shape[1] or config.image_size)
-    info = dataclasses.replace(
-        info, channels=images.shape[-1], num_classes=output.shape[-1]
-    )
+    info = dataclasses.replace(info, channels=images.shape[-1])
     return _classifier(config, info, images, output, lambda session: None)
 
 
@@ -191,16 +186,17 @@ def _classifier(
     return _Classifier(
         images=images,
         probabilities=probabilities,
-        names=_class_names(config.labels, info),
+        names=_class_names(config.labels, info, probabilities.shape[-1]),
         content=content,
         preprocessed=preprocessed,
         restore=restore,
     )
 
 
-def _class_names(labels_file: str | None, info: ModelInfo) -> Sequence[str]:
+def _class_names(
+    labels_file: str | None, info: ModelInfo, classes: int
+) -> tuple[str, ...]:
     """The names of the network's classes, numbers where nobody knows them."""
-    classes = info.num_classes
     if labels_file:
         names = _read_names(labels_file)
         names = names[info.labels_offset :] if len(names) > classes else names
@@ -208,9 +204,9 @@ def _class_names(labels_file: str | None, info: ModelInfo) -> Sequence[str]:
         names = info.labels
     elif classes in (1000, 1001):
         imagenet_names = imagenet.create_readable_names_for_imagenet_labels()
-        names = [imagenet_names[i] for i in range(1001 - classes, 1001)]
+        names = tuple(imagenet_names[i] for i in range(1001 - classes, 1001))
     else:
-        names = [f"class {i}" for i in range(classes)]
+        names = tuple(f"class {i}" for i in range(classes))
     if len(names) != classes:
         raise UserError(
             f"{labels_file or model_info.FILE_NAME} has {len(names)} names, but the "
@@ -219,7 +215,7 @@ def _class_names(labels_file: str | None, info: ModelInfo) -> Sequence[str]:
     return names
 
 
-def _read_names(labels_file: str) -> list[str]:
+def _read_names(labels_file: str) -> tuple[str, ...]:
     """Reads lines of `number:name`, or of one name each."""
     try:
         lines = pathlib.Path(labels_file).read_text("utf-8").splitlines()
@@ -229,5 +225,6 @@ def _read_names(labels_file: str) -> list[str]:
     numbered = [line.partition(":") for line in lines]
     if all(number.isdigit() and colon for number, colon, _ in numbered):
         names = {int(number): name for number, _, name in numbered}
-        return [names.get(i, f"class {i}") for i in range(max(names, default=-1) + 1)]
-    return lines
+        count = max(names, default=-1) + 1
+        return tuple(names.get(i, f"class {i}") for i in range(count))
+    return tuple(lines)

@@ -77,8 +77,6 @@ def run(main: Callable[..., Any], config_class: type, operands: str = "") -> Non
 
 def _plain_logging():
     """Progress goes to standard error as plain lines."""
-    if flags.FLAGS["verbosity"].using_default_value:
-        logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().setFormatter(
         standard_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
     )

@@ -1,9 +1,6 @@
 """tf_slim 1.1.0 on today's TensorFlow: puts back the names that it looks for.
 
-Importing this module before tf_slim is all there is to do::
-
-    import slimzoo.compat  # noqa: F401
-    import tf_slim as slim
+Importing this module is all there is to do, before or after tf_slim.
 
 tf_slim reaches into private TensorFlow modules whose names have moved since. Each name
 is put back from the public API, where it is the same object on TensorFlow 2.16 to 2.21.
@@ -79,8 +76,13 @@ def redirect_batch_norm(home: str = BATCH_NORM) -> None:
     Raises:
       ImportError: `home` is missing, so this tf-keras is not known.
     """
-    module = importlib.import_module("tensorflow.python.layers.normalization")
-    if module.normalization.__name__ != OLD_BATCH_NORM or _installed(OLD_BATCH_NORM):
+    layers = "tensorflow.python.layers.normalization"
+    try:
+        module = importlib.import_module(layers)
+        loads = module.normalization.__name__
+    except (ImportError, AttributeError) as error:
+        raise _unknown(f"{layers}.normalization") from error
+    if loads != OLD_BATCH_NORM or _installed(OLD_BATCH_NORM):
         return
     if not _installed(home):
         raise _unknown(home)

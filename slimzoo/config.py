@@ -182,6 +182,7 @@ class EvalConfig(_Model, _Data):
 class ExportConfig(_Model, _Data):
     """Options of export."""
 
+    dataset_dir: str = option("", "Directory with the data set's labels.txt, if any.")
     output_file: str = option("", "GraphDef to write.")
     image_size: int | None = recorded(
         None, "Height and width in pixels; by default the network's own."

@@ -14,3 +14,9 @@ def unknown(message: str, name: object, known: Iterable[str]) -> UserError:
     close = difflib.get_close_matches(str(name), known, n=3)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     return UserError(f"{message}. {hint}Known: {', '.join(known)}.")
+
+
+def reason(message: str) -> str:
+    """Why TensorFlow failed: the line of its message before the node is named."""
+    lines = message.partition("[[{{")[0].strip().splitlines()
+    return lines[-1].strip().rstrip(".?") if lines else "no reason given"

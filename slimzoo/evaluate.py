@@ -62,7 +62,7 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
     return results
 
 
-def _evaluation_split(dataset_name: str | None) -> str:
+def _evaluation_split(dataset_name: str) -> str:
     return dataset_factory.DATASETS[dataset_name].evaluation_split
 
 

@@ -25,7 +25,7 @@ def export(config: ExportConfig) -> str:
       UserError: for what the user can mend; there is no file then.
     """
     _check(config)
-    info = model_info.settle(config, model_info.ModelInfo(), config.image_size)
+    info = model_info.settle(config, {}, config.image_size)
     dataset = dataset_factory.get_dataset(
         info.dataset_name,
         next(iter(dataset_factory.DATASETS[info.dataset_name].splits_to_sizes)),

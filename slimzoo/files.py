@@ -29,7 +29,8 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:

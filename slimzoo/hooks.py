@@ -29,7 +29,7 @@ class Progress(tf.train.SessionRunHook):
         self._every_n_steps = max(1, every_n_steps)
         self._last_step = last_step
         self._bar = None
-        self._told = None
+        self._told = 0, 0.0
 
     def after_create_session(self, session, coord):
         """Starts the clock at the step that the session starts from."""

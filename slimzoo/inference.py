@@ -43,8 +43,7 @@ def restorer(info: ModelInfo, checkpoint: str) -> Callable[[tf.Session], None]:
         "the checkpoint has no background class.",
     )
     logging.info("Using the %sweights of %s", averages, checkpoint)
-    saver = tf.train.Saver(fitting)
-    return lambda session: saver.restore(session, checkpoint)
+    return checkpoints.restorer(fitting, checkpoint)
 
 
 def load_frozen(path: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -65,6 +64,8 @@ def load_frozen(path: str) -> tuple[tf.Tensor, tf.Tensor]:
         raise UserError(f"cannot read the graph {path}: {error.strerror}") from error
     except (DecodeError, ValueError) as error:
         raise UserError(f"{path} is not a binary GraphDef: {error}") from error
+    except tf.errors.NotFoundError as error:  # An operation that is not built in.
+        raise UserError(f"cannot use the graph {path}: {error.message}") from error
     operations = tf.get_default_graph().get_operations()
     if any(op.type in ("VariableV2", "VarHandleOp") for op in operations):
         raise UserError(

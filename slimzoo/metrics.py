@@ -26,18 +26,19 @@ class Metrics:
     def add(self, logits: np.ndarray, labels: np.ndarray) -> None:
         """Counts a batch.
 
-        Of equal logits the first ranks first; images with a logit that is not a
-        number count as wrong.
+        Of equal logits the first ranks first. Images with a logit that is not finite
+        count as wrong, and the loss is not a number then.
 
         Args:
           logits: float `[batch, classes]`.
           labels: int `[batch]`.
         """
-        logits = logits.astype(np.float64)
+        sound = np.all(np.isfinite(logits), axis=1)
+        logits = np.where(sound[:, None], logits.astype(np.float64), np.nan)
         classes = np.arange(logits.shape[1])
         own = np.take_along_axis(logits, labels[:, None], axis=1)
-        ahead = (logits > own) | ((logits == own) & (classes < labels[:, None]))
-        sound = np.isfinite(logits).all(axis=1)
+        first = classes < labels[:, None]
+        ahead = np.logical_or(logits > own, np.logical_and(logits == own, first))
         rank = np.where(sound, ahead.sum(axis=1), len(classes))
         self.count += len(labels)
         self.top_1 += int((rank < 1).sum())

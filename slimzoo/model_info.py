@@ -11,33 +11,36 @@ from slimzoo.errors import UserError
 
 FILE_NAME = "model.json"
 
+# What model.json holds: some or all attributes of a ModelInfo.
+Record = dict[str, Any]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """The facts; None where nobody knows.
+    """What a program goes by.
 
     Attributes:
-      model_name: key of the network's registry.
-      num_classes: width of the logits.
+      model_name: key of the networks' registry.
       labels_offset: subtracted from a data set's labels to get the network's.
       image_size: height and width in pixels.
       channels: of the pictures after preprocessing.
       preprocessing_name: key of the recipes' registry, or a network's name.
       use_grayscale: whether preprocessing makes pictures gray.
-      moving_average_decay: of the weights' moving averages; None without them.
-      dataset_name: what it was trained on.
-      labels: names of the network's classes in order.
+      dataset_name: what it is trained or evaluated on; empty where that is nothing.
+      moving_average_decay: of the weights' moving averages; None or 0 without them.
+      num_classes: width of the logits; None as long as nobody knows.
+      labels: names of the network's classes in order; None without names.
     """
 
-    model_name: str | None = None
-    num_classes: int | None = None
-    labels_offset: int | None = None
-    image_size: int | None = None
-    channels: int | None = None
-    preprocessing_name: str | None = None
-    use_grayscale: bool | None = None
+    model_name: str
+    labels_offset: int
+    image_size: int
+    channels: int
+    preprocessing_name: str
+    use_grayscale: bool
+    dataset_name: str = ""
     moving_average_decay: float | None = None
-    dataset_name: str | None = None
+    num_classes: int | None = None
     labels: tuple[str, ...] | None = None
 
     def write(self, directory: str) -> None:
@@ -45,11 +48,11 @@ class ModelInfo:
         files.write_json(pathlib.Path(directory) / FILE_NAME, dataclasses.asdict(self))
 
 
-FACTS = frozenset(field.name for field in dataclasses.fields(ModelInfo))
+_FACTS = frozenset(field.name for field in dataclasses.fields(ModelInfo))
 
 
-def read(directory: str) -> ModelInfo:
-    """Reads model.json from `directory`; nothing is known where there is none.
+def read(directory: str) -> Record:
+    """Reads model.json from `directory`; empty where there is none.
 
     Raises:
       UserError: when the file is not one of ours.
@@ -57,60 +60,54 @@ def read(directory: str) -> ModelInfo:
     path = pathlib.Path(directory) / FILE_NAME
     try:
         content = json.loads(path.read_text("utf-8"))
-        facts = {key: value for key, value in content.items() if key in FACTS}
+        record = {key: value for key, value in content.items() if key in _FACTS}
+        if record.get("labels") is not None:
+            record["labels"] = tuple(record["labels"])
     except FileNotFoundError:
-        return ModelInfo()
-    except (OSError, ValueError, AttributeError) as error:
+        return {}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UserError(
             f"cannot read {path}: {error}. Mend it, or move it away and give the "
             "network's facts as flags."
         ) from error
-    if facts.get("labels") is not None:
-        facts["labels"] = tuple(facts["labels"])
-    return ModelInfo(**facts)
+    return record
 
 
-def overlay(info: ModelInfo, **given: Any) -> ModelInfo:
-    """`info` with the facts that are `given`, those that are not None."""
-    return dataclasses.replace(
-        info, **{key: value for key, value in given.items() if value is not None}
-    )
-
-
-def settle(config: Any, record: ModelInfo, image_size: int | None) -> ModelInfo:
+def settle(config: Any, record: Record, image_size: int | None) -> ModelInfo:
     """The facts to go by: what was given, then the record, then the registry.
 
     Args:
       config: of `slimzoo.config`; its options that are None were not given.
-      record: what is known of the checkpoint in use.
+      record: of the checkpoint in use.
       image_size: as given.
 
     Raises:
       UserError: for an unknown network.
     """
-    shared = [f for f in dataclasses.fields(config) if f.name in FACTS]
-    given = {field.name: getattr(config, field.name) for field in shared}
-    info = overlay(record, **(given | {"image_size": image_size}))
-    defaults = {field.name: field.metadata.get("flag_default") for field in shared}
-    info = overlay(ModelInfo(**defaults), **dataclasses.asdict(info))
-    network = NETWORKS[info.model_name]
-    of_network = ModelInfo(
-        image_size=network.image_size,
-        channels=network.channels,
-        preprocessing_name=network.preprocessing,
-    )
-    return overlay(of_network, **dataclasses.asdict(info))
+    options = [f for f in dataclasses.fields(config) if f.name in _FACTS]
+    defaults = {f.name: f.metadata.get("flag_default") for f in options}
+    given = {f.name: getattr(config, f.name) for f in options}
+    facts = _overlay(defaults, record, given, {"image_size": image_size})
+    network = NETWORKS[facts["model_name"]]
+    of_network = {
+        "image_size": network.image_size,
+        "channels": network.channels,
+        "preprocessing_name": network.preprocessing,
+    }
+    return ModelInfo(**_overlay(of_network, facts))
+
+
+def _overlay(*layers: Record) -> Record:
+    """Later layers over earlier ones, wherever they know something."""
+    return {k: v for layer in layers for k, v in layer.items() if v is not None}
 
 
 def with_classes(info: ModelInfo, dataset: Any) -> ModelInfo:
     """`info` with the classes of a `slim.dataset.Dataset`, less the labels offset."""
     names = dataset.labels_to_names
-    labels = None
-    if names:
-        wanted = range(info.labels_offset or 0, dataset.num_classes)
-        labels = tuple(names.get(label, str(label)) for label in wanted)
+    classes = range(info.labels_offset, dataset.num_classes)
     return dataclasses.replace(
         info,
-        num_classes=dataset.num_classes - (info.labels_offset or 0),
-        labels=labels,
+        num_classes=len(classes),
+        labels=tuple(names.get(i, str(i)) for i in classes) if names else None,
     )

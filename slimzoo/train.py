@@ -115,10 +115,10 @@ def _is_finished(config: TrainConfig, checkpoint: str) -> bool:
 
 
 def _model_and_data(config: TrainConfig, resuming: bool) -> tuple[ModelInfo, Dataset]:
-    record = model_info.read(config.train_dir) if resuming else ModelInfo()
+    record = model_info.read(config.train_dir) if resuming else {}
     info = model_info.settle(config, record, config.train_image_size)
     dataset = dataset_factory.get_dataset(
-        info.dataset_name, config.dataset_split_name, config.dataset_dir
+        info.dataset_name, config.dataset_split_name, config.dataset_dir or ""
     )
     info = model_info.with_classes(info, dataset)
     logging.info(

@@ -51,7 +51,8 @@ def init_fn(
       checkpoint: what to restore; None for nothing.
 
     Raises:
-      UserError: when a scope matches no variable or the checkpoint does not fit.
+      UserError: when a scope matches no variable, the scopes match all of them, or
+        the checkpoint does not fit.
     """
     flag = "checkpoint_exclude_scopes"
     excluded = checkpoints.split_scopes(flag, config.checkpoint_exclude_scopes)
@@ -63,6 +64,11 @@ def init_fn(
         name: v for name, v in variables.items() if not name.startswith(tuple(excluded))
     }
     classifier_scopes = NETWORKS[info.model_name].classifier_scopes
+    if not wanted:
+        raise UserError(
+            f"--{flag}={config.checkpoint_exclude_scopes} leaves nothing to restore; "
+            "to start anew, leave --checkpoint_path out"
+        )
     restored = checkpoints.fitting(
         wanted,
         checkpoint,
@@ -70,6 +76,7 @@ def init_fn(
         advice="to fine-tune, leave its classifier out with "
         f"--checkpoint_exclude_scopes={','.join(classifier_scopes)}; if it merely has "
         "no background class, give --labels_offset=1.",
+        missing_advice=" To start them anew, give --ignore_missing_vars.",
         ignore_missing=config.ignore_missing_vars,
     )
     logging.info(
@@ -78,8 +85,8 @@ def init_fn(
         len(restored),
         len(variables) - len(restored),
     )
-    saver = tf.train.Saver(restored)
-    return lambda scaffold, session: saver.restore(session, checkpoint)
+    restore = checkpoints.restorer(restored, checkpoint)
+    return lambda scaffold, session: restore(session)
 
 
 def variables_to_train(config: TrainConfig) -> list[tf.Variable]:

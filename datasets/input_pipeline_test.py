@@ -1,0 +1,331 @@
+import io
+import os
+import types
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+from datasets import dataset_utils, input_pipeline, registry
+from slimzoo.errors import UserError
+from slimzoo.graph import classic_graph
+
+NUM_CLASSES = 5
+TINY = registry.Descriptor(
+    name="tiny",
+    splits_to_sizes={"train": 0},
+    num_classes=NUM_CLASSES,
+    file_pattern="tiny_%s-*",
+    items_to_descriptions={},
+    image_format="png",
+)
+
+
+def png(number):
+    content = io.BytesIO()
+    Image.new("RGB", (2, 2), (number, number, number)).save(content, "PNG")
+    return content.getvalue()
+
+
+def record(number, label=None, content=None):
+    label = number % NUM_CLASSES if label is None else label
+    return dataset_utils.image_to_tfexample(
+        png(number) if content is None else content, b"png", 2, 2, label
+    ).SerializeToString()
+
+
+@pytest.fixture
+def write(tmp_path):
+    """`f(*files)` writes files of records; gives the data set that they are.
+
+    A file is a list of records or of numbers. A number stands for the picture whose
+    pixels have that value, labelled with its remainder.
+    """
+
+    def write_files(*files):
+        for i, records in enumerate(files):
+            path = tmp_path / f"tiny_train-{i:02}-of-{len(files):02}"
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for r in records:
+                    writer.write(record(r) if isinstance(r, int) else r)
+        return TINY.get_split("train", str(tmp_path))
+
+    return write_files
+
+
+def read(build, steps=None):
+    """The elements of the batches that `build` makes: all, or so many."""
+    elements = []
+    with classic_graph(), input_pipeline.explained_errors():
+        [element] = input_pipeline.next_batches(build(), 1)
+        with tf.Session() as session:
+            session.run(tf.tables_initializer())
+            while len(elements) != steps:
+                try:
+                    elements.append(session.run(element))
+                except tf.errors.OutOfRangeError:
+                    break
+    return elements
+
+
+def as_float(image):
+    return tf.cast(tf.ensure_shape(image, [2, 2, 3]), tf.float32)
+
+
+def read_eval(dataset, batch_size=4, **arguments):
+    return read(
+        lambda: input_pipeline.eval_batches(dataset, as_float, batch_size, **arguments)
+    )
+
+
+def number_and_seed(image, seed):
+    return tf.concat([tf.cast(image[0, 0, :1], tf.int64), seed], 0)
+
+
+def read_train(dataset, steps, batch_size=4, **arguments):
+    """The numbers of the pictures, their seeds and their labels."""
+    batches = read(
+        lambda: input_pipeline.train_batches(
+            dataset, number_and_seed, batch_size, **arguments
+        ),
+        steps,
+    )
+    pictures, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return list(pictures[:, 0]), [tuple(seed) for seed in pictures[:, 1:]], list(labels)
+
+
+# Files
+
+
+def test_files_are_all_that_match_once_and_in_order(tmp_path):
+    for name in ("b-1", "a-2", "a-1", "c-1"):
+        (tmp_path / name).touch()
+    sources = [f"{tmp_path}/b-*", f"{tmp_path}/a-*", f"{tmp_path}/?-1"]
+    dataset = types.SimpleNamespace(data_sources=sources)
+    found = input_pipeline.record_files(dataset)
+    assert found == [f"{tmp_path}/{name}" for name in ("a-1", "a-2", "b-1", "c-1")]
+    dataset.data_sources = f"{tmp_path}/a-*"
+    assert input_pipeline.record_files(dataset) == found[:2]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [([], "nothing"), (["b.txt", "a.txt"], "a.txt, b.txt")]
+)
+def test_without_files_it_is_told_what_there_is(tmp_path, names, told):
+    for name in names:
+        (tmp_path / name).touch()
+    dataset = TINY.get_split("train", str(tmp_path))
+    with pytest.raises(UserError) as error:
+        input_pipeline.record_files(dataset)
+    message = str(error.value)
+    assert f"match {tmp_path}/tiny_train-*; {tmp_path} holds {told}. " in message
+    assert "--dataset_split_name" in message
+
+
+def test_missing_directory_is_told(tmp_path):
+    dataset = TINY.get_split("train", str(tmp_path / "none"))
+    with pytest.raises(UserError, match=rf"there is no directory {tmp_path}/none\."):
+        input_pipeline.record_files(dataset)
+
+
+# Evaluation
+
+
+@pytest.mark.parametrize("num_threads", [1, 8])
+def test_evaluation_sees_each_picture_once_and_in_order(write, num_threads):
+    dataset = write(range(7), range(7, 10), [], range(10, 11))
+    batches = read_eval(dataset, num_threads=num_threads)
+    assert [len(labels) for _, labels in batches] == [4, 4, 3]
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    assert images.dtype == np.float32
+    assert images.shape == (11, 2, 2, 3)
+    assert labels.dtype == np.int64
+    for i in range(11):
+        assert (images[i] == i).all()
+        assert labels[i] == i % NUM_CLASSES
+
+
+def test_evaluation_of_no_records_has_no_batches(write):
+    assert read_eval(write([])) == []
+
+
+def test_labels_are_less_the_offset(write):
+    dataset = write([1, 2, 3, 4])
+    [(_, labels)] = read_eval(dataset, labels_offset=1)
+    assert labels.tolist() == [0, 1, 2, 3]
+    _, _, labels = read_train(dataset, 1, labels_offset=1)
+    assert sorted(labels) == [0, 1, 2, 3]
+
+
+# Training
+
+FILES = (range(8), range(8, 9), range(9, 20))
+
+
+def epochs(numbers):
+    return [numbers[i : i + 20] for i in range(0, len(numbers), 20)]
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+@pytest.mark.parametrize(("num_readers", "num_threads"), [(1, 1), (2, 4), (8, 8)])
+def test_training_shuffles_each_epoch_anew(write, seed, num_readers, num_threads):
+    numbers, _, labels = read_train(
+        write(*FILES),
+        15,
+        seed=seed,
+        num_readers=num_readers,
+        num_threads=num_threads,
+    )
+    assert labels == [number % NUM_CLASSES for number in numbers]
+    orders = epochs(numbers)
+    assert [sorted(order) for order in orders] == [list(range(20))] * 3
+    assert len({tuple(order) for order in [*orders, range(20)]}) == 4
+
+
+def test_training_shuffles_files_too(write, monkeypatch):
+    monkeypatch.setattr(input_pipeline, "SHUFFLE_BUFFER", 1)
+    numbers, _, _ = read_train(write(*([i] for i in range(20))), 10, seed=1)
+    first, second = epochs(numbers)
+    assert sorted(first) == sorted(second) == list(range(20))
+    assert len({tuple(order) for order in (first, second, range(20))}) == 3
+
+
+@pytest.mark.parametrize("num_readers", [1, 2])
+def test_readers_read_so_many_files_at_once(write, monkeypatch, num_readers):
+    monkeypatch.setattr(input_pipeline, "SHUFFLE_BUFFER", 1)
+    dataset = write(range(10), range(10, 20))
+    numbers, _, _ = read_train(dataset, 5, seed=1, num_readers=num_readers)
+    changes = np.count_nonzero(np.diff(np.array(numbers) >= 10))
+    assert changes == {1: 1, 2: 19}[num_readers]
+
+
+def test_batches_have_a_fixed_shape_even_if_there_are_few_pictures(write):
+    dataset = write(range(3))
+    with classic_graph():
+        batches = input_pipeline.train_batches(dataset, number_and_seed, 8)
+        images, labels = tf.data.get_output_shapes(batches)
+    assert (images, labels) == ([8, 3], [8])
+    numbers, _, _ = read_train(dataset, 3, batch_size=8)
+    assert [sorted(numbers[i : i + 3]) for i in range(0, 24, 3)] == [[0, 1, 2]] * 8
+
+
+@pytest.mark.parametrize("num_threads", [1, 8])
+def test_equal_seeds_repeat_order_and_distortions(write, num_threads):
+    dataset = write(*FILES)
+    first = read_train(dataset, 15, seed=1, num_threads=4)
+    assert read_train(dataset, 15, seed=1, num_threads=num_threads) == first
+
+
+@pytest.mark.parametrize("seeds", [(1, 2), (0, 1), (None, None)])
+def test_other_seeds_change_order_and_distortions(write, seeds):
+    dataset = write(*FILES)
+    first, second = (read_train(dataset, 5, seed=seed) for seed in seeds)
+    assert first[0] != second[0]
+    assert not set(first[1]) & set(second[1])
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_every_picture_has_a_seed_of_its_own(write, seed):
+    _, seeds, _ = read_train(write(*FILES), 15, seed=seed)
+    assert len(set(seeds)) == 60
+    assert len(set(np.array(seeds).flat)) == 120
+
+
+@pytest.mark.parametrize("files", [[[]], [[], []]])
+def test_training_on_no_records_is_told(write, tmp_path, files):
+    dataset = write(*files)
+    with pytest.raises(UserError, match=rf"no records in {tmp_path}/tiny_train-00-of"):
+        input_pipeline.train_batches(dataset, number_and_seed, 4)
+
+
+# Into the graph
+
+
+def test_iterator_starts_with_the_tables_and_gives_successive_batches(write):
+    dataset = write(range(12))
+    with classic_graph():
+        batches = input_pipeline.eval_batches(dataset, as_float, 2)
+        elements = input_pipeline.next_batches(batches, 3)
+        [initializer] = tf.get_collection(tf.GraphKeys.TABLE_INITIALIZERS)
+        with tf.Session() as session:
+            session.run(initializer)
+            steps = [
+                session.run([images[:, 0, 0, 0] for images, _ in elements])
+                for _ in range(2)
+            ]
+    for step, start in zip(steps, (0, 6), strict=True):
+        pairs = sorted(batch.tolist() for batch in step)
+        assert pairs == [[start + i, start + i + 1] for i in (0, 2, 4)]
+
+
+# Bad records
+
+READERS = [read_eval, lambda dataset, **options: read_train(dataset, 4, **options)]
+
+
+@pytest.mark.parametrize("read_all", READERS)
+@pytest.mark.parametrize(
+    ("label", "offset"), [(5, 0), (-1, 0), (1000, 0), (0, 1), (5, 1), (1, 2)]
+)
+def test_label_out_of_range_is_named(write, read_all, label, offset):
+    dataset = write([3, 4, record(2, label)])
+    with pytest.raises(UserError, match=f"a record has label {label},") as error:
+        read_all(dataset, labels_offset=offset)
+    assert "--labels_offset" in str(error.value)
+
+
+@pytest.mark.parametrize(("label", "offset"), [(0, 0), (4, 0), (1, 1), (4, 1), (0, -1)])
+def test_labels_at_the_ends_of_the_range_are_sound(write, label, offset):
+    dataset = write([record(9, label)])
+    [(_, labels)] = read_eval(dataset, labels_offset=offset)
+    assert labels == [label - offset]
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 10)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("read_all", READERS)
+@pytest.mark.parametrize("damage", [cut, flip])
+def test_damaged_file_is_told(write, tmp_path, read_all, damage):
+    dataset = write(range(3), range(3, 9))
+    damage(tmp_path / "tiny_train-01-of-02")
+    with pytest.raises(UserError, match=r"a record file is corrupt: .*record") as error:
+        read_all(dataset)
+    message = str(error.value)
+    assert message.endswith(". Convert the data set again.")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("read_all", READERS)
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (record(1, content=b"no picture"), "Unknown image file format"),
+        (record(1, content=b""), "Input is empty"),
+        (record(1, content=png(1)[:40]), "Invalid PNG"),
+        (b"", "Input is empty"),
+        (b"no example", "Could not parse example"),
+    ],
+)
+def test_record_without_a_picture_is_told(write, read_all, bad, reason):
+    with pytest.raises(
+        UserError, match=f"no picture that can be .*: {reason}"
+    ) as error:
+        read_all(write([0, 1, bad]))
+    assert "\n" not in str(error.value)
+
+
+def test_other_errors_stay_as_they_are():
+    with classic_graph(), tf.Session() as session:
+        number = tf.check_numerics(tf.log(-1.0), "label out of bounds")
+        with pytest.raises(tf.errors.InvalidArgumentError, match="label out of bounds"):
+            with input_pipeline.explained_errors():
+                session.run(number)

@@ -1,0 +1,526 @@
+"""The scripts as people run them: commands, on small real data."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+from datasets import dataset_utils, download_and_convert_shapes
+
+ROOT = pathlib.Path(__file__).resolve().parent
+ONE_SCREEN = 24  # Lines.
+
+
+def run(*command, check=True):
+    """Runs a Python command in the checkout; arguments are made strings."""
+    result = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    if check:
+        assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+def fails(*command):
+    """Runs a command that must fail with a short message; returns the message."""
+    result = run(*command, check=False)
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) <= ONE_SCREEN
+    return result.stderr
+
+
+def metrics(eval_dir):
+    return json.loads((eval_dir / "metrics.json").read_text())
+
+
+def freeze(graph, checkpoint, output_node, frozen):
+    run(
+        *("-m", "tensorflow.python.tools.freeze_graph"),
+        *(f"--input_graph={graph}", "--input_binary=true"),
+        *(f"--input_checkpoint={checkpoint}", f"--output_graph={frozen}"),
+        f"--output_node_names={output_node}",
+    )
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """The data set shapes, converted by command."""
+    path = tmp_path_factory.mktemp("shapes")
+    command = ("download_and_convert_data.py", "--dataset_name=shapes")
+    run(*command, f"--dataset_dir={path}")
+    return path
+
+
+TRAIN_ON_SHAPES = (
+    "train_image_classifier.py",
+    "--dataset_name=shapes",
+    "--model_name=mobilenet_v1_025",
+    "--train_image_size=64",
+    "--batch_size=8",
+    "--max_number_of_steps=3",
+    "--seed=1",
+)
+
+
+@pytest.fixture(scope="module")
+def trained(shapes, tmp_path_factory):
+    """A directory that three steps of training wrote."""
+    path = tmp_path_factory.mktemp("trained")
+    run(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={path}")
+    return path
+
+
+def _labels(photos):
+    return csv.DictReader((photos / "labels.csv").read_text().splitlines())
+
+
+@pytest.fixture(scope="module")
+def imagenet(shared_data, tmp_path_factory):
+    """The 200 ImageNet photos as records of a validation split."""
+    directory = tmp_path_factory.mktemp("imagenet")
+    photos = shared_data / "imagenet_samples"
+    with tf.io.TFRecordWriter(str(directory / "validation-00000-of-00001")) as writer:
+        for row in _labels(photos):
+            content = (photos / row["file"]).read_bytes()
+            width, height = Image.open(io.BytesIO(content)).size
+            example = dataset_utils.image_to_tfexample(
+                content, b"jpeg", height, width, int(row["label"])
+            )
+            writer.write(example.SerializeToString())
+    return directory
+
+
+@pytest.fixture(scope="module")
+def published(shared_data):
+    """The directory of the published MobileNet v1 0.25 checkpoint at 128x128."""
+    return shared_data / "checkpoints" / "mobilenet_v1_0.25_128"
+
+
+PUBLISHED_MODEL = ("--model_name=mobilenet_v1_025", "--eval_image_size=128")
+
+
+def test_training_writes_what_later_steps_need(trained):
+    info = json.loads((trained / "model.json").read_text())
+    assert info["model_name"] == "mobilenet_v1_025"
+    assert (info["num_classes"], info["image_size"], info["channels"]) == (10, 64, 3)
+    assert info["preprocessing_name"] == "inception"
+    assert "star" in info["labels"]
+    assert tf.train.latest_checkpoint(str(trained)).endswith("model.ckpt-3")
+    names = [name for name, _ in tf.train.list_variables(str(trained))]
+    assert "MobilenetV1/Conv2d_0/BatchNorm/moving_mean" in names
+    tags = {
+        value.tag
+        for path in trained.glob("events.out.tfevents.*")
+        for event in tf.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert {"learning_rate", "total_loss_1", "activations/Conv2d_0"} <= tags
+
+
+def test_evaluation_takes_the_options_from_training(shapes, trained, tmp_path):
+    result = run(
+        *("eval_image_classifier.py", f"--checkpoint_path={trained}"),
+        *(f"--dataset_dir={shapes}", f"--eval_dir={tmp_path}", "--batch_size=300"),
+    )
+    assert "1000 images" in result.stdout
+    assert "64x64" in result.stderr
+    results = metrics(tmp_path)
+    assert results["count"] == 1000
+    assert results["dataset_split_name"] == "test"
+    assert results["global_step"] == 3
+    tags = {
+        value.tag: value.simple_value
+        for path in tmp_path.glob("events.out.tfevents.*")
+        for event in tf.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert tags["eval/Accuracy"] == pytest.approx(results["top_1"])
+    assert tags["eval/Recall_5"] == pytest.approx(results["top_5"])
+
+
+def test_evaluating_some_batches(shapes, trained, tmp_path):
+    run(
+        *("eval_image_classifier.py", f"--checkpoint_path={trained}"),
+        *(f"--dataset_dir={shapes}", f"--eval_dir={tmp_path}"),
+        *("--batch_size=7", "--max_num_batches=2"),
+    )
+    assert metrics(tmp_path)["count"] == 14
+
+
+def test_from_checkpoint_to_frozen_graph_to_answers(trained, tmp_path):
+    graph, frozen = tmp_path / "graph.pb", tmp_path / "frozen.pb"
+    result = run(
+        *("export_inference_graph.py", "--model_name=mobilenet_v1_025"),
+        *("--dataset_name=shapes", "--image_size=64", f"--output_file={graph}"),
+    )
+    node = "MobilenetV1/Predictions/Reshape_1"
+    assert f"--output_node_names={node}" in result.stdout
+    freeze(graph, trained / "model.ckpt-3", node, frozen)
+    shutil.copy(trained / "model.json", tmp_path)
+    pictures = download_and_convert_shapes.write_samples(tmp_path / "pictures")
+    from_graph = run(
+        "classify_image.py", f"--graph={frozen}", tmp_path / "pictures"
+    ).stdout
+    from_checkpoint = run(
+        "classify_image.py", f"--checkpoint_path={trained}", *pictures
+    ).stdout
+    assert [line for line in from_graph.splitlines() if line.endswith(".png")] == [
+        str(path) for path in sorted(pictures)
+    ]
+    assert _by_picture(from_graph) == _by_picture(from_checkpoint)
+
+
+def _by_picture(output):
+    blocks = re.findall(r"^(\S+)\n((?:  .*\n)+)", output, re.MULTILINE)
+    assert all(len(lines.splitlines()) == 5 for _, lines in blocks)
+    return dict(blocks)
+
+
+def test_equal_seeds_train_equally(shapes, trained, tmp_path):
+    run(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={tmp_path}")
+    first = tf.train.load_checkpoint(str(trained))
+    second = tf.train.load_checkpoint(str(tmp_path))
+    for name in first.get_variable_to_shape_map():
+        np.testing.assert_allclose(
+            first.get_tensor(name), second.get_tensor(name), rtol=1e-3, atol=1e-5
+        )
+
+
+def test_resuming_goes_on_and_says_when_it_is_finished(shapes, trained, tmp_path):
+    train_dir = tmp_path / "train"
+    shutil.copytree(trained, train_dir)
+    command = ("train_image_classifier.py", f"--train_dir={train_dir}")
+    more = ("--batch_size=8", f"--dataset_dir={shapes}", "--max_number_of_steps=5")
+    result = run(*command, *more, f"--checkpoint_path={trained}")
+    assert "is ignored" in result.stderr and "at step 3" in result.stderr
+    assert "Training mobilenet_v1_025" in result.stderr  # From model.json.
+    assert tf.train.latest_checkpoint(str(train_dir)).endswith("model.ckpt-5")
+    assert "Nothing to do" in run(*command, *more).stderr
+    mistaken = fails(*command, *more, "--max_number_of_steps=9", "--model_name=lenet")
+    assert "cannot resume" in mistaken and "--train_dir" in mistaken
+
+
+def test_moving_averages_and_clones(shapes, tmp_path):
+    train_dir, eval_dir = tmp_path / "train", tmp_path / "eval"
+    run(
+        *(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={train_dir}"),
+        *("--moving_average_decay=0.9", "--num_clones=2", "--optimizer=momentum"),
+        *("--label_smoothing=0.1", "--learning_rate_decay_type=polynomial"),
+    )
+    command = (
+        *("eval_image_classifier.py", f"--checkpoint_path={train_dir}"),
+        *(f"--dataset_dir={shapes}", f"--eval_dir={eval_dir}", "--max_num_batches=1"),
+    )
+    assert "moving averages of the weights" in run(*command).stderr
+    averaged = metrics(eval_dir)
+    assert averaged["moving_averages"]
+    run(*command, "--moving_average_decay=0")
+    assert not metrics(eval_dir)["moving_averages"]
+    assert metrics(eval_dir)["loss"] != averaged["loss"]
+
+
+@pytest.mark.parametrize("batch_size", [7, 200])
+def test_published_checkpoint_on_imagenet_photos(
+    imagenet, published, batch_size, tmp_path
+):
+    run(
+        *("eval_image_classifier.py", *PUBLISHED_MODEL, f"--batch_size={batch_size}"),
+        *(f"--checkpoint_path={published}", f"--dataset_dir={imagenet}"),
+        f"--eval_dir={tmp_path}",
+    )
+    results = metrics(tmp_path)
+    assert results["count"] == 200
+    assert results["top_1"] == pytest.approx(0.54)
+    assert results["top_5"] == pytest.approx(0.755)
+
+
+def test_published_checkpoint_in_the_old_format(imagenet, published, tmp_path):
+    old = published / "mobilenet_v1_0.25_128_v1format.ckpt"
+    run(
+        *("eval_image_classifier.py", *PUBLISHED_MODEL, f"--checkpoint_path={old}"),
+        *(f"--dataset_dir={imagenet}", f"--eval_dir={tmp_path}"),
+    )
+    assert metrics(tmp_path)["top_1"] == pytest.approx(0.54)
+
+
+def test_published_checkpoint_frozen_gives_the_published_outputs(
+    shared_data, published, tmp_path
+):
+    """Through the stock freeze_graph, on the photos as evaluation reads them."""
+    from preprocessing import preprocessing_factory
+
+    graph, frozen = tmp_path / "graph.pb", tmp_path / "frozen.pb"
+    run(
+        *("export_inference_graph.py", "--model_name=mobilenet_v1_025"),
+        *("--image_size=128", f"--output_file={graph}"),
+    )
+    node = "MobilenetV1/Logits/SpatialSqueeze"
+    freeze(graph, published / "mobilenet_v1_0.25_128.ckpt", node, frozen)
+    expected = np.load(published / "imagenet_samples_outputs.npz")["outputs"]
+    photos = shared_data / "imagenet_samples"
+    names = [row["file"] for row in _labels(photos)]
+    preprocess = preprocessing_factory.get_preprocessing("mobilenet_v1_025")
+    with tf.Graph().as_default(), tf.Session() as session:
+        content = tf.placeholder(tf.string)
+        image = preprocess(tf.image.decode_jpeg(content, channels=3), 128, 128)
+        graph_def = tf.GraphDef.FromString(frozen.read_bytes())
+        [logits] = tf.import_graph_def(graph_def, return_elements=[f"{node}:0"])
+        [images] = [
+            op.outputs[0]
+            for op in tf.get_default_graph().get_operations()
+            if op.name == "import/input"
+        ]
+        contents = [(photos / name).read_bytes() for name in names]
+        batch = [session.run(image, {content: read}) for read in contents]
+        outputs = session.run(logits, {images: batch})
+    np.testing.assert_allclose(outputs, expected, atol=1e-3)
+
+
+def test_classifying_with_the_published_checkpoint(shared_data, published):
+    photos = shared_data / "imagenet_samples"
+    result = run(
+        *("classify_image.py", f"--checkpoint_path={published}", "--top_k=2"),
+        *("--model_name=mobilenet_v1_025", "--image_size=128"),
+        photos / "n01820546_lorikeet.JPEG",
+    )
+    assert re.search(r"99\.\d\d%  lorikeet", result.stdout)
+    assert len(result.stdout.splitlines()) == 3
+
+
+def test_bad_pictures_are_reported_and_the_others_classified(shared_data, published):
+    result = run(
+        *("classify_image.py", f"--checkpoint_path={published}"),
+        *("--model_name=mobilenet_v1_025", "--image_size=128"),
+        shared_data / "odd_images" / "text.jpg",
+        shared_data / "imagenet_samples" / "n01820546_lorikeet.JPEG",
+        check=False,
+    )
+    assert result.returncode == 1
+    assert re.search(r"text\.jpg: cannot decode it: Unknown image", result.stderr)
+    assert "lorikeet" in result.stdout
+
+
+def test_exporting_inception_v3(tmp_path):
+    text = tmp_path / "graph.pbtxt"
+    result = run(
+        *("export_inference_graph.py", "--write_text_graphdef"),
+        *(f"--output_file={text}", "--batch_size=3", "--labels_offset=1"),
+    )
+    assert "--output_node_names=InceptionV3/Predictions/Reshape_1" in result.stdout
+    assert "input, float32 (3, 299, 299, 3)" in result.stderr
+    assert "1000 classes" in result.stderr
+    assert 'op: "VariableV2"' in text.read_text()
+
+
+FLOWERS_FROM_IMAGENET = (
+    "train_image_classifier.py",
+    "--dataset_name=flowers",
+    "--model_name=mobilenet_v1_025",
+    "--train_image_size=128",
+    "--batch_size=4",
+    "--max_number_of_steps=2",
+)
+
+
+@pytest.fixture(scope="module")
+def flowers(shared_data, tmp_path_factory):
+    """The flower photos at hand, converted by command."""
+    path = tmp_path_factory.mktemp("flowers")
+    run(
+        *("download_and_convert_data.py", "--dataset_name=flowers"),
+        *(f"--dataset_dir={path}", f"--source_dir={shared_data}"),
+    )
+    return path
+
+
+def test_fine_tuning_trains_what_it_says(flowers, published, tmp_path):
+    logits = "MobilenetV1/Logits"
+    result = run(
+        *(*FLOWERS_FROM_IMAGENET, f"--dataset_dir={flowers}"),
+        *(f"--checkpoint_path={published}", f"--train_dir={tmp_path}"),
+        *(f"--checkpoint_exclude_scopes={logits}", f"--trainable_scopes={logits}"),
+    )
+    assert "135 variables restored, 2 start anew" in result.stderr
+    assert "Training 2 of 83 variables" in result.stderr
+    before = tf.train.load_checkpoint(str(published / "mobilenet_v1_0.25_128.ckpt"))
+    after = tf.train.load_checkpoint(str(tmp_path))
+    for name in ("Conv2d_0/weights", "Conv2d_13_pointwise/BatchNorm/gamma"):
+        np.testing.assert_array_equal(
+            before.get_tensor(f"MobilenetV1/{name}"),
+            after.get_tensor(f"MobilenetV1/{name}"),
+        )
+    start = tf.train.load_checkpoint(str(tmp_path / "model.ckpt-0"))
+    weights = f"{logits}/Conv2d_1c_1x1/weights"
+    assert np.any(start.get_tensor(weights) != after.get_tensor(weights))
+
+
+def test_mistakes_in_fine_tuning(flowers, published, tmp_path):
+    train_dir = tmp_path / "train"
+    command = (
+        *(*FLOWERS_FROM_IMAGENET, f"--dataset_dir={flowers}"),
+        f"--train_dir={train_dir}",
+    )
+    start = f"--checkpoint_path={published}"
+    message = fails(*command, start)
+    assert "1001 classes, this network 5" in message
+    assert "--checkpoint_exclude_scopes=MobilenetV1/Logits" in message
+    message = fails(*command, start, "--checkpoint_exclude_scopes=Logits")
+    assert "'Logits'" in message and "MobilenetV1/Logits" in message
+    message = fails(*command, "--trainable_scopes=MobilenetV2")
+    assert "'MobilenetV2'" in message and "MobilenetV1/Conv2d_0" in message
+    message = fails(*command, "--checkpoint_path=/nowhere/model.ckpt")
+    assert "/nowhere/model.ckpt" in message
+    message = fails(*command, start, "--model_name=mobilenet_v1_050")
+    assert "MobilenetV1/Conv2d_0/weights" in message
+    assert "[3, 3, 3, 8]" in message and "[3, 3, 3, 16]" in message
+    assert not train_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--labels_offsets=1"], "labels_offset"),
+        (["stray"], "stray"),
+        (["--model_name=mobilenet_v11"], "Did you mean mobilenet_v1"),
+        (["--dataset_name=flower"], "Did you mean flowers"),
+        (["--dataset_split_name=training"], "train"),
+        (["--preprocessing_name=incption"], "Did you mean inception"),
+        (["--optimizer=rmspop"], "Did you mean rmsprop"),
+        (["--dataset_dir="], "--dataset_dir is missing"),
+        (["--dataset_dir=/nowhere"], "/nowhere"),
+    ],
+)
+def test_mistakes_in_training(flags, expected, shapes, tmp_path):
+    train_dir = tmp_path / "train"
+    message = fails(
+        *(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={train_dir}"),
+        *flags,
+    )
+    assert expected in message
+    assert not train_dir.exists()
+
+
+def test_an_empty_data_directory(trained, tmp_path):
+    message = fails(
+        *("eval_image_classifier.py", f"--checkpoint_path={trained}"),
+        *(f"--dataset_dir={tmp_path}", f"--eval_dir={tmp_path / 'eval'}"),
+    )
+    assert str(tmp_path) in message and "shapes_test" in message
+    assert not (tmp_path / "eval").exists()
+
+
+def test_mistakes_in_evaluation(imagenet, published, tmp_path):
+    command = (
+        *("eval_image_classifier.py", f"--checkpoint_path={published}"),
+        *(f"--dataset_dir={imagenet}", f"--eval_dir={tmp_path / 'eval'}"),
+    )
+    message = fails(*command, *PUBLISHED_MODEL, "--labels_offset=1")
+    assert "1001 classes, this network 1000" in message and "--labels_offset" in message
+    assert "--model_name" in fails(*command, "--model_name=lenet")
+    assert "moving averages" in fails(
+        *command, *PUBLISHED_MODEL, "--moving_average_decay=0.9"
+    )
+    message = fails(
+        *("eval_image_classifier.py", f"--checkpoint_path={tmp_path}"),
+        f"--dataset_dir={imagenet}",
+    )
+    assert "no checkpoint" in message
+    assert not (tmp_path / "eval").exists()
+
+
+def test_mistakes_in_the_other_scripts(tmp_path):
+    assert "--dataset_name" in fails("download_and_convert_data.py")
+    assert "Did you mean mnist" in fails(
+        *("download_and_convert_data.py", "--dataset_name=mnst"),
+        f"--dataset_dir={tmp_path / 'data'}",
+    )
+    assert "--output_file" in fails("export_inference_graph.py")
+    assert "cannot write" in fails(
+        "export_inference_graph.py", "--output_file=/dev/null/graph.pb"
+    )
+    assert "--num_frames" in fails(
+        *("export_inference_graph.py", "--is_video_model"),
+        f"--output_file={tmp_path / 'graph.pb'}",
+    )
+    assert "--checkpoint_path or --graph" in fails("classify_image.py", "a.jpg")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_lenet_learns_mnist(shared_data, tmp_path):
+    """With the settings of the original's recipe, in 3,000 of its 20,000 steps."""
+    data, train_dir, eval_dir = (tmp_path / name for name in ("data", "train", "eval"))
+    run(
+        *("download_and_convert_data.py", "--dataset_name=mnist"),
+        *(f"--dataset_dir={data}", f"--source_dir={shared_data / 'mnist'}"),
+    )
+    run(
+        *("train_image_classifier.py", "--model_name=lenet", "--dataset_name=mnist"),
+        *("--preprocessing_name=lenet", "--batch_size=50", "--learning_rate=0.01"),
+        *("--optimizer=sgd", "--learning_rate_decay_type=fixed", "--weight_decay=0"),
+        *("--max_number_of_steps=3000", f"--dataset_dir={data}"),
+        f"--train_dir={train_dir}",
+    )
+    run(
+        *("eval_image_classifier.py", f"--checkpoint_path={train_dir}"),
+        *(f"--dataset_dir={data}", f"--eval_dir={eval_dir}"),
+    )
+    assert metrics(eval_dir)["count"] == 10_000
+    assert metrics(eval_dir)["top_1"] >= 0.97
+
+
+@pytest.mark.slow
+def test_short_training_evaluates_well_thanks_to_the_growing_decay(
+    flowers, published, tmp_path
+):
+    """All layers on few photos: without it the moving averages lag far behind."""
+    top_1 = {}
+    for grow in ("grow", "nogrow"):
+        train_dir = tmp_path / grow
+        run(
+            *(*FLOWERS_FROM_IMAGENET, f"--dataset_dir={flowers}"),
+            *(f"--checkpoint_path={published}", f"--train_dir={train_dir}"),
+            "--checkpoint_exclude_scopes=MobilenetV1/Logits",
+            *("--batch_size=32", "--max_number_of_steps=300", "--seed=1"),
+            f"--{grow}_batch_norm_decay",
+        )
+        run(
+            *("eval_image_classifier.py", f"--checkpoint_path={train_dir}"),
+            *(f"--dataset_dir={flowers}", f"--eval_dir={train_dir / 'eval'}"),
+        )
+        top_1[grow] = metrics(train_dir / "eval")["top_1"]
+    assert top_1["grow"] > top_1["nogrow"]
+
+
+@pytest.mark.slow
+def test_demo(tmp_path):
+    environment = os.environ | {
+        "DEMO_DIR": str(tmp_path / "demo"),
+        "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    result = subprocess.run(
+        [ROOT / "scripts" / "demo.sh"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("$ python") == 7
+    [top_1] = re.findall(r"On 1000 test pictures: top-1 ([\d.]+)%", result.stdout)
+    assert float(top_1) > 90
