@@ -16,6 +16,10 @@ _CONVERT_AGAIN = "Convert the data set again."
 
 Preprocess = Callable[..., tf.Tensor]
 
+# Functions of tensors here have no Python control flow to rewrite, which takes time and
+# leaves files in the temporary directory of a process that is killed.
+_as_it_is = tf.autograph.experimental.do_not_convert
+
 
 def record_files(dataset: Any) -> list[str]:
     """The record files of a `slim.dataset.Dataset`, sorted.
@@ -88,6 +92,7 @@ def train_batches(
     if not dataset.num_samples:
         raise UserError(f"there are no records in {', '.join(files)}. {_CONVERT_AGAIN}")
 
+    @_as_it_is
     def example(serialized, picture_seed):
         image, label = _decoded(dataset, serialized, labels_offset)
         return preprocess(image, seed=picture_seed), label
@@ -130,6 +135,7 @@ def eval_batches(
     image alone.
     """
 
+    @_as_it_is
     def example(serialized):
         image, label = _decoded(dataset, serialized, labels_offset)
         return preprocess(image), label

@@ -168,10 +168,15 @@ def epochs(numbers):
 
 
 @pytest.mark.parametrize("seed", [None, 1])
-@pytest.mark.parametrize(("num_readers", "num_threads"), [(1, 1), (2, 4), (8, 8)])
-def test_training_shuffles_each_epoch_anew(write, seed, num_readers, num_threads):
+@pytest.mark.parametrize(
+    ("files", "num_readers", "num_threads"),
+    [(FILES, 1, 1), (FILES, 2, 4), (FILES, 8, 8), ([range(20)], 4, 4)],
+)
+def test_training_shuffles_each_epoch_anew(
+    write, seed, files, num_readers, num_threads
+):
     numbers, _, labels = read_train(
-        write(*FILES),
+        write(*files),
         15,
         seed=seed,
         num_readers=num_readers,

@@ -53,6 +53,8 @@ def progress(clock, steps, *, start=0, every_n_steps=10, last_step=None):
                 session.raw_session().run(advance, {reach: number})
                 clock.now += SECONDS_PER_STEP
                 session.run(train)
+                session.run(train)  # Sees the same step, as workers side by side may.
+    return hook
 
 
 def test_progress_is_told_every_so_many_steps(clock, log):
@@ -88,12 +90,14 @@ def test_every_step_may_be_told(clock, log, every_n_steps):
 
 def test_on_a_terminal_progress_is_a_bar(clock, log, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    progress(clock, 20, start=5, last_step=25)
+    hook = progress(clock, 20, start=5, last_step=25)
     shown = capsys.readouterr().err
     assert not log()
-    assert "25/25" in shown
+    assert "| 5/25 [" in shown
+    assert "| 25/25 [" in shown
     assert "loss 0.0400, 32.0 images/s, learning rate 0.0125" in shown
-    assert shown.endswith("\n")  # The bar is closed.
+    assert shown.endswith("\n")  # The bar is closed,
+    del hook  # as it would be in any case when nothing knows of it any more.
 
 
 def test_loss_that_is_no_number_stops_training():
