@@ -524,3 +524,25 @@ def test_demo(tmp_path):
     assert result.stdout.count("$ python") == 7
     [top_1] = re.findall(r"On 1000 test pictures: top-1 ([\d.]+)%", result.stdout)
     assert float(top_1) > 90
+
+
+def test_resuming_keeps_the_moving_averages(shapes, tmp_path):
+    """Even without the flag: what model.json says must hold."""
+    command = (*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={tmp_path}")
+    run(*command, "--moving_average_decay=0.9")
+    run(*command, "--max_number_of_steps=4")
+    names = [name for name, _ in tf.train.list_variables(str(tmp_path))]
+    assert "MobilenetV1/Conv2d_0/weights/ExponentialMovingAverage" in names
+    assert json.loads((tmp_path / "model.json").read_text())["moving_average_decay"]
+
+
+def test_a_damaged_checkpoint_of_its_own_is_told(shapes, trained, tmp_path):
+    train_dir = tmp_path / "train"
+    shutil.copytree(trained, train_dir)
+    [data] = train_dir.glob("model.ckpt-3.data-*")
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    message = fails(
+        *(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={train_dir}"),
+        "--max_number_of_steps=9",
+    )
+    assert "cannot read the checkpoint" in message and "model.ckpt-3" in message

@@ -204,14 +204,8 @@ def _work_directory(directory: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def _not_found(root: pathlib.Path, expected: Sequence[pathlib.Path]) -> UserError:
-    if root.is_dir():
-        found = sorted(path.name for path in root.iterdir()) or ["nothing"]
-        more = f" and {len(found) - 10} more" if len(found) > 10 else ""
-        there = f"has {', '.join(found[:10])}{more}"
-    else:
-        there = "is a file" if root.exists() else "doesn't exist"
     return UserError(
-        f"there is no {' or '.join(map(str, expected))}: {root} {there}. "
+        f"there is no {' or '.join(map(str, expected))}: {files.listing(str(root))}. "
         f"Set --source_dir to where the files are, or leave it out to download them."
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from slimzoo import files
 from slimzoo.errors import UserError, reason
 
 SHUFFLE_BUFFER = 2048  # Encoded pictures: some 200 MB of ImageNet's.
@@ -32,16 +33,9 @@ def record_files(dataset: Any) -> list[str]:
     found = sorted({path for pattern in patterns for path in tf.gfile.Glob(pattern)})
     if found:
         return found
-    directory = patterns[0].rsplit("/", 1)[0]
-    if not tf.gfile.IsDirectory(directory):
-        raise UserError(
-            f"no data: there is no directory {directory}. Make the records with "
-            f"download_and_convert_data.py, or check --dataset_dir."
-        )
-    names = sorted(tf.gfile.ListDirectory(directory))
     raise UserError(
-        f"no record files match {', '.join(patterns)}; {directory} holds "
-        f"{', '.join(names[:8]) or 'nothing'}. Make the records with "
+        f"no record files match {', '.join(patterns)}: "
+        f"{files.listing(files.parent(patterns[0]))}. Make the records with "
         "download_and_convert_data.py, or check --dataset_dir, --dataset_name and "
         "--dataset_split_name."
     )
@@ -88,9 +82,9 @@ def train_batches(
     Raises:
       UserError: when there are no records.
     """
-    files = record_files(dataset)
+    paths = record_files(dataset)
     if not dataset.num_samples:
-        raise UserError(f"there are no records in {', '.join(files)}. {_CONVERT_AGAIN}")
+        raise UserError(f"there are no records in {', '.join(paths)}. {_CONVERT_AGAIN}")
 
     @_as_it_is
     def example(serialized, picture_seed):
@@ -98,12 +92,12 @@ def train_batches(
         return preprocess(image, seed=picture_seed), label
 
     records = (
-        tf.data.Dataset.from_tensor_slices(files)
-        .shuffle(len(files), seed)
+        tf.data.Dataset.from_tensor_slices(paths)
+        .shuffle(len(paths), seed)
         .interleave(
             tf.data.TFRecordDataset,
-            cycle_length=min(num_readers, len(files)),
-            num_parallel_calls=min(num_readers, len(files)),
+            cycle_length=min(num_readers, len(paths)),
+            num_parallel_calls=min(num_readers, len(paths)),
         )
         .shuffle(min(dataset.num_samples, SHUFFLE_BUFFER), seed)
         .repeat()

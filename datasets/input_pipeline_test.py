@@ -119,7 +119,7 @@ def test_without_files_it_is_told_what_there_is(tmp_path, names, told):
     with pytest.raises(UserError) as error:
         input_pipeline.record_files(dataset)
     message = str(error.value)
-    assert f"match {tmp_path}/tiny_train-*; {tmp_path} holds {told}. " in message
+    assert f"match {tmp_path}/tiny_train-*: {tmp_path} holds {told}. " in message
     assert "--dataset_split_name" in message
 
 

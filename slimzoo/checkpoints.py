@@ -1,12 +1,12 @@
 """Finding checkpoints, looking into them, and fitting them to a graph."""
 
-import pathlib
+import contextlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 
-from slimzoo import errors
+from slimzoo import errors, files
 from slimzoo.errors import UserError
 
 
@@ -33,23 +33,13 @@ def find(path: str) -> str:
         indices = tf.gfile.Glob(f"{path.rstrip('/')}/*.index")
         if len(indices) == 1:
             return indices[0].removesuffix(".index")
-        raise UserError(f"no checkpoint in {path}: {_listing(path)}")
+        raise UserError(f"no checkpoint in {path}: {files.listing(path)}")
     prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
     for candidate in (prefix, path):
         if tf.train.checkpoint_exists(candidate):
             return candidate
-    parent = str(pathlib.PurePath(path).parent)
-    raise UserError(f"there is no checkpoint {path}: {_listing(parent)}")
-
-
-def _listing(directory, most=8):
-    if not tf.gfile.IsDirectory(directory):
-        return f"there is no directory {directory}"
-    names = sorted(tf.gfile.ListDirectory(directory))
-    if not names:
-        return f"{directory} is empty"
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{directory} holds {', '.join(names[:most])}{more}"
+    there = files.listing(files.parent(path))
+    raise UserError(f"there is no checkpoint {path}: {there}")
 
 
 def step_of(checkpoint: str) -> int:
@@ -59,14 +49,18 @@ def step_of(checkpoint: str) -> int:
         return 0
     try:
         return int(reader.get_tensor("global_step"))
-    except tf.errors.OpError as error:
+    except _READER_ERRORS as error:
         raise _unreadable(checkpoint, error) from error
+
+
+# TensorFlow's reader translates some of its errors to Python's.
+_READER_ERRORS = (tf.errors.OpError, ValueError, IndexError)
 
 
 def _reader(checkpoint):
     try:
         return tf.train.NewCheckpointReader(checkpoint)
-    except (tf.errors.OpError, ValueError) as error:
+    except _READER_ERRORS as error:
         raise _unreadable(checkpoint, error) from error
 
 
@@ -175,16 +169,27 @@ def restorer(
     saver = tf.train.Saver(variables)
 
     def restore(session):
-        try:
+        with explained_errors(checkpoint):
             saver.restore(session, checkpoint)
-        except (
-            tf.errors.DataLossError,
-            tf.errors.NotFoundError,
-            tf.errors.OutOfRangeError,
-        ) as error:
-            raise _unreadable(checkpoint, error) from error
 
     return restore
+
+
+@contextlib.contextmanager
+def explained_errors(checkpoint: str) -> Iterator[None]:
+    """Turns what fails in restoring `checkpoint` into an error for the user.
+
+    Raises:
+      UserError: where its files are damaged or incomplete.
+    """
+    try:
+        yield
+    except (
+        tf.errors.DataLossError,
+        tf.errors.NotFoundError,
+        tf.errors.OutOfRangeError,
+    ) as error:
+        raise _unreadable(checkpoint, error) from error
 
 
 def scopes_of(names: Iterable[str], depth: int = 2) -> list[str]:

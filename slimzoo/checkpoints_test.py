@@ -131,7 +131,7 @@ def test_missing_directory_is_named(tmp_path):
 def test_empty_directory_is_told(tmp_path):
     with pytest.raises(UserError) as error:
         checkpoints.find(str(tmp_path))
-    assert str(error.value) == f"no checkpoint in {tmp_path}: {tmp_path} is empty"
+    assert str(error.value) == f"no checkpoint in {tmp_path}: {tmp_path} holds nothing"
 
 
 def test_missing_checkpoint_lists_what_is_there(tmp_path):

@@ -1,5 +1,6 @@
 """Classification: from picture files to class names."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,13 +73,16 @@ def classify(config: ClassifyConfig, pictures: Sequence[str]) -> Iterator[Answer
     if bool(config.graph) == bool(config.checkpoint_path):
         raise UserError("give either --checkpoint_path or --graph")
     paths = find_pictures(pictures)
-    with classic_graph():
+    with classic_graph() as graph:
         classifier = _from_graph(config) if config.graph else _from_checkpoint(config)
-        with tf.Session(config=session_config()) as session:
-            classifier.restore(session)
-            for start in range(0, len(paths), config.batch_size):
-                batch = paths[start : start + config.batch_size]
-                yield from _answers(session, classifier, batch, config.top_k)
+    # Neither graph nor session is the default one while the caller has an answer.
+    with contextlib.closing(
+        tf.Session(graph=graph, config=session_config())
+    ) as session:
+        classifier.restore(session)
+        for start in range(0, len(paths), config.batch_size):
+            batch = paths[start : start + config.batch_size]
+            yield from _answers(session, classifier, batch, config.top_k)
 
 
 def _answers(

@@ -7,6 +7,8 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+import tensorflow.compat.v1 as tf
+
 from slimzoo.errors import UserError
 
 
@@ -31,6 +33,22 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def parent(path: str) -> str:
+    """The directory of `path`, which may be remote; pathlib would mend its `//`."""
+    return path.rpartition("/")[0] or ("/" if path.startswith("/") else ".")
+
+
+def listing(directory: str, most: int = 8) -> str:
+    """What is in `directory`, or that it is not there, for an error message."""
+    if not tf.io.gfile.exists(directory):
+        return f"there is no directory {directory}"
+    if not tf.io.gfile.isdir(directory):
+        return f"{directory} is a file"
+    names = sorted(tf.io.gfile.listdir(directory))
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{directory} holds {', '.join(names[:most]) or 'nothing'}{more}"
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:

@@ -50,20 +50,28 @@ def train(config: TrainConfig) -> None:
         )
         init_fn = warm_start.init_fn(config, info, start)
         rate = optimizers.learning_rate(config, step, dataset.num_samples)
-        train_op, loss, sync_hooks = _train_op(config, cluster, clones, rate, step)
+        train_op, loss, sync_hooks = _train_op(
+            config, info, cluster, clones, rate, step
+        )
         warm_start.check_resume(config, own_checkpoint)
         _summarize(clones[0], loss, rate)
 
         info = dataclasses.replace(info, channels=batches[0][0].shape[-1])
         if config.task == 0:
             info.write(config.train_dir)
-        with (
-            input_pipeline.explained_errors(),
-            _session(config, init_fn, [*sync_hooks, *_hooks(config, loss, rate)]) as s,
-        ):
-            while not s.should_stop():
-                s.run(train_op)
-    logging.info("Finished: the last checkpoint is in %s", config.train_dir)
+        with checkpoints.explained_errors(own_checkpoint or config.train_dir):
+            session = _session(
+                config, init_fn, [*sync_hooks, *_hooks(config, loss, rate)]
+            )
+        reached = None
+        with session, input_pipeline.explained_errors():
+            while not session.should_stop():
+                reached = session.run(train_op)
+    if reached is None:
+        raise UserError(f"there are no records in {config.dataset_dir}")
+    logging.info(
+        "Finished at step %d; checkpoints are in %s", reached, config.train_dir
+    )
 
 
 def _check(config: TrainConfig) -> None:
@@ -200,6 +208,7 @@ def _clone_fn(
 
 def _train_op(
     config: TrainConfig,
+    info: ModelInfo,
     cluster: model_deploy.DeploymentConfig,
     clones: list[model_deploy.Clone],
     rate: tf.Tensor,
@@ -207,8 +216,8 @@ def _train_op(
 ) -> tuple[tf.Tensor, tf.Tensor, list[tf.train.SessionRunHook]]:
     """What a session runs: the step reached, the total loss; and hooks it needs."""
     averages = None
-    if config.moving_average_decay:
-        averages = tf.train.ExponentialMovingAverage(config.moving_average_decay, step)
+    if info.moving_average_decay:
+        averages = tf.train.ExponentialMovingAverage(info.moving_average_decay, step)
     sync_hooks = []
     with tf.device(cluster.optimizer_device()):
         optimizer = optimizers.make(config, rate)
@@ -265,12 +274,14 @@ def _session(
     init_fn: Callable[..., None] | None,
     session_hooks: list[tf.train.SessionRunHook],
 ) -> tf.train.MonitoredSession:
+    # So that train_dir may be moved or copied.
+    saver = tf.train.Saver(save_relative_paths=True)
     return tf.train.MonitoredTrainingSession(
         config.master,
         is_chief=config.task == 0,
         checkpoint_dir=config.train_dir,
         scaffold=tf.train.Scaffold(
-            init_fn=init_fn, summary_op=tf.summary.merge_all(), saver=tf.train.Saver()
+            init_fn=init_fn, summary_op=tf.summary.merge_all(), saver=saver
         ),
         hooks=session_hooks,
         save_checkpoint_secs=config.save_interval_secs,
