@@ -403,6 +403,8 @@ def test_mistakes_in_fine_tuning(flowers, published, tmp_path):
         (["--optimizer=rmspop"], "Did you mean rmsprop"),
         (["--dataset_dir="], "--dataset_dir is missing"),
         (["--dataset_dir=/nowhere"], "/nowhere"),
+        (["--batch_size=0"], "batch_size"),
+        (["--model_name=inception_v3", "--train_image_size=20"], "too small"),
     ],
 )
 def test_mistakes_in_training(flags, expected, shapes, tmp_path):

@@ -155,7 +155,7 @@ def test_find_file_says_what_is_missing_and_what_is_there(tmp_path, found, told)
 
 
 def test_find_file_says_that_there_is_no_directory(tmp_path):
-    with pytest.raises(UserError, match="no directory .*nowhere"):
+    with pytest.raises(UserError, match=r"no directory .*nowhere"):
         conversion.find_file(URL, tmp_path / "nowhere", tmp_path)
 
 

@@ -85,7 +85,11 @@ def _header_of_shorts(path):
 @pytest.mark.parametrize(
     ("name", "spoil", "message"),
     [
-        (TEST_IMAGES, lambda path: path.unlink(), "there is no .*{}.* holds t10k-labels"),
+        (
+            TEST_IMAGES,
+            lambda path: path.unlink(),
+            "there is no .*{}.* holds t10k-labels",
+        ),
         (TEST_IMAGES, _cut_short, "{} is not an idx file"),
         (TEST_IMAGES, lambda path: path.write_bytes(b""), "{} is not an idx file"),
         (TEST_IMAGES, lambda path: path.write_text("no"), "{} is not an idx file"),

@@ -8,6 +8,7 @@ import tf_slim as slim
 
 import nets
 from nets.registry import NETWORKS
+from slimzoo.errors import UserError
 from slimzoo.registry import import_modules
 
 import_modules(nets)
@@ -39,17 +40,26 @@ def get_network_fn(
       network's.
 
     Raises:
-      ValueError: for an unknown `name`; close ones are suggested.
+      ValueError: for an unknown `name`; close ones are suggested. `network_fn` raises
+        it for images that are too small.
     """
     network = NETWORKS[name]
     scope = adapt_arg_scope(network.arg_scope(weight_decay=weight_decay))
 
     @functools.wraps(network.function)
     def network_fn(images, **kwargs):
-        with slim.arg_scope(scope):
-            return network.function(
-                images, num_classes=num_classes, is_training=is_training, **kwargs
-            )
+        try:
+            with slim.arg_scope(scope):
+                return network.function(
+                    images, num_classes=num_classes, is_training=is_training, **kwargs
+                )
+        except ValueError as error:
+            if "Negative dimension size" not in str(error):
+                raise
+            raise UserError(
+                f"images of shape {images.shape} are too small for {name}, whose "
+                f"default size is {network.image_size}"
+            ) from error
 
     network_fn.default_image_size = network.image_size
     return network_fn

@@ -9,6 +9,9 @@ import tensorflow.compat.v1 as tf
 from slimzoo import errors, files
 from slimzoo.errors import UserError
 
+# TensorFlow's reader translates some of its errors to Python's.
+_READER_ERRORS = (tf.errors.OpError, ValueError, IndexError)
+
 
 def latest(directory: str) -> str | None:
     """The latest checkpoint of `directory`, or None."""
@@ -51,10 +54,6 @@ def step_of(checkpoint: str) -> int:
         return int(reader.get_tensor("global_step"))
     except _READER_ERRORS as error:
         raise _unreadable(checkpoint, error) from error
-
-
-# TensorFlow's reader translates some of its errors to Python's.
-_READER_ERRORS = (tf.errors.OpError, ValueError, IndexError)
 
 
 def _reader(checkpoint):

@@ -26,12 +26,15 @@ def define_flags(config_class: type, values: flags.FlagValues = flags.FLAGS) -> 
     for field in dataclasses.fields(config_class):
         annotation = types[field.name]
         kind, *_ = typing.get_args(annotation) or (annotation,)  # `T | None` or `T`.
+        least = field.metadata["at_least"]
+        bound = {} if least is None else {"lower_bound": least}
         _DEFINE[kind](
             field.name,
             field.metadata.get("flag_default", field.default),
             field.metadata["help"],
             flag_values=values,
             module_name=sys.argv[0],
+            **bound,
         )
 
 

@@ -8,18 +8,19 @@ import dataclasses
 from typing import Any
 
 
-def option(default: Any, description: str) -> Any:
-    """An option with its default and its description for `--help`."""
-    return dataclasses.field(default=default, metadata={"help": description})
+def option(default: Any, description: str, at_least: int | None = None) -> Any:
+    """An option with its default, its description for `--help` and a bound, if any."""
+    metadata = {"help": description, "at_least": at_least}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
-def recorded(default: Any, description: str) -> Any:
+def recorded(default: Any, description: str, at_least: int | None = None) -> Any:
     """An option that, when it is not given, is taken from the model's model.json.
 
     The field's own default is None, "not given"; where there is no record either,
     `default` holds, which is what `--help` shows (None: what the network asks for).
     """
-    metadata = {"help": description, "flag_default": default}
+    metadata = {"help": description, "at_least": at_least, "flag_default": default}
     return dataclasses.field(default=None, metadata=metadata)
 
 
@@ -32,6 +33,7 @@ class _Model:
         0,
         "Subtracted from every label: 1 for networks without ImageNet's background "
         "class, as the published VGG and ResNet v1.",
+        at_least=0,
     )
     preprocessing_name: str | None = recorded(
         None, "Preprocessing recipe; by default the network's own."
@@ -53,12 +55,14 @@ class TrainConfig(_Model, _Data):
         "/tmp/tfmodel/", "Where checkpoints, summaries and model.json are written."
     )
     dataset_split_name: str = option("train", "Split to train on.")
-    batch_size: int = option(32, "Pictures per clone and step.")
+    batch_size: int = option(32, "Pictures per clone and step.", at_least=1)
     train_image_size: int | None = option(
-        None, "Height and width in pixels; by default the network's own."
+        None, "Height and width in pixels; by default the network's own.", at_least=1
     )
     max_number_of_steps: int | None = option(
-        None, "Step to stop at; by default training goes on until it is interrupted."
+        None,
+        "Step to stop at; by default training goes on until it is interrupted.",
+        at_least=1,
     )
     seed: int | None = option(
         None, "Seed of initial weights, order of pictures, distortions and dropout."
@@ -107,7 +111,7 @@ class TrainConfig(_Model, _Data):
     )
     end_learning_rate: float = option(0.0001, "Where polynomial decay ends.")
     warmup_epochs: float = option(
-        0.0, "Epochs in which the learning rate rises linearly from zero."
+        0.0, "Epochs in which the learning rate rises linearly from zero.", at_least=0
     )
 
     # Loss and averages.
@@ -129,25 +133,33 @@ class TrainConfig(_Model, _Data):
     )
 
     # Logs.
-    log_every_n_steps: int = option(10, "Steps between lines of progress.")
-    save_summaries_secs: int = option(600, "Seconds between TensorBoard summaries.")
-    save_interval_secs: int = option(600, "Seconds between checkpoints.")
+    log_every_n_steps: int = option(10, "Steps between lines of progress.", at_least=1)
+    save_summaries_secs: int = option(
+        600, "Seconds between TensorBoard summaries.", at_least=1
+    )
+    save_interval_secs: int = option(600, "Seconds between checkpoints.", at_least=1)
 
     # Devices and machines.
-    num_clones: int = option(1, "Copies of the network on this machine, one per GPU.")
+    num_clones: int = option(
+        1, "Copies of the network on this machine, one per GPU.", at_least=1
+    )
     clone_on_cpu: bool = option(
         False, "Run the clones on the CPU; implied where there is no GPU."
     )
     master: str = option("", "Address of the TensorFlow server; '' runs in-process.")
-    task: int = option(0, "Number of this worker; 0 is the chief.")
-    worker_replicas: int = option(1, "Number of workers.")
-    num_ps_tasks: int = option(0, "Number of parameter servers; 0 keeps all local.")
+    task: int = option(0, "Number of this worker; 0 is the chief.", at_least=0)
+    worker_replicas: int = option(1, "Number of workers.", at_least=1)
+    num_ps_tasks: int = option(
+        0, "Number of parameter servers; 0 keeps all local.", at_least=0
+    )
     sync_replicas: bool = option(False, "Average the workers' gradients.")
     replicas_to_aggregate: int = option(
-        1, "Number of gradients to average per step with sync_replicas."
+        1, "Number of gradients to average per step with sync_replicas.", at_least=1
     )
-    num_readers: int = option(4, "Record files read in parallel.")
-    num_preprocessing_threads: int = option(4, "Pictures preprocessed in parallel.")
+    num_readers: int = option(4, "Record files read in parallel.", at_least=1)
+    num_preprocessing_threads: int = option(
+        4, "Pictures preprocessed in parallel.", at_least=1
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -163,19 +175,25 @@ class EvalConfig(_Model, _Data):
     dataset_split_name: str | None = recorded(
         None, "Split; by default 'test' if the set has one, else its validation split."
     )
-    batch_size: int = option(100, "Pictures per step; it does not affect results.")
+    batch_size: int = option(
+        100, "Pictures per step; it does not affect results.", at_least=1
+    )
     max_num_batches: int | None = option(
-        None, "Batches to evaluate; by default all of the split."
+        None, "Batches to evaluate; by default all of the split.", at_least=1
     )
     eval_image_size: int | None = recorded(
-        None, "Height and width in pixels; by default as trained, or the network's own."
+        None,
+        "Height and width in pixels; by default as trained, or the network's own.",
+        at_least=1,
     )
     moving_average_decay: float | None = recorded(
         None, "Evaluate the moving averages of the weights, as trained with this flag."
     )
     quantize: bool = option(False, "Evaluate a quantization-aware network.")
     master: str = option("", "Address of the TensorFlow server; '' runs in-process.")
-    num_preprocessing_threads: int = option(4, "Pictures preprocessed in parallel.")
+    num_preprocessing_threads: int = option(
+        4, "Pictures preprocessed in parallel.", at_least=1
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -185,12 +203,14 @@ class ExportConfig(_Model, _Data):
     dataset_dir: str = option("", "Directory with the data set's labels.txt, if any.")
     output_file: str = option("", "GraphDef to write.")
     image_size: int | None = recorded(
-        None, "Height and width in pixels; by default the network's own."
+        None, "Height and width in pixels; by default the network's own.", at_least=1
     )
-    batch_size: int | None = option(None, "Fixed batch size; by default any.")
+    batch_size: int | None = option(
+        None, "Fixed batch size; by default any.", at_least=1
+    )
     is_training: bool = option(False, "Export the graph of training.")
     is_video_model: bool = option(False, "Input is [batch, frames, height, width, 3].")
-    num_frames: int | None = option(None, "Frames of a video model's clip.")
+    num_frames: int | None = option(None, "Frames of a video model's clip.", at_least=1)
     quantize: bool = option(False, "Export a quantization-aware network.")
     write_text_graphdef: bool = option(False, "Write text instead of binary.")
 
@@ -219,11 +239,15 @@ class ClassifyConfig(_Model):
     labels: str | None = option(
         None, "Class names: lines of `number:name`, or one name per line."
     )
-    top_k: int = option(5, "Answers per picture.")
+    top_k: int = option(5, "Answers per picture.", at_least=1)
     image_size: int | None = recorded(
-        None, "Height and width in pixels; by default as trained, or the network's own."
+        None,
+        "Height and width in pixels; by default as trained, or the network's own.",
+        at_least=1,
     )
     moving_average_decay: float | None = recorded(
         None, "Use the moving averages of the weights, as trained with this flag."
     )
-    batch_size: int = option(32, "Pictures per step; it does not affect results.")
+    batch_size: int = option(
+        32, "Pictures per step; it does not affect results.", at_least=1
+    )
