@@ -36,7 +36,7 @@ test-slow: $(VENV)/development
 	$(pytest) -m "slow"
 
 test-release: $(VENV)/development
-	$(pytest) -m "release"
+	$(pytest) -m "release" || test $$? -eq 5  # 5: there are none yet.
 
 clean:
 	rm -rf build $(VENV)

@@ -6,6 +6,8 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
+from slimzoo.errors import UserError
+
 
 def scaled_depth(depth_multiplier: float, min_depth: int) -> Callable[[int], int]:
     """Returns the function from a layer's nominal depth to its actual one.
@@ -72,8 +74,20 @@ def collect_until(
 
 
 def squeeze_if(spatial_squeeze: bool, net: tf.Tensor) -> tf.Tensor:
-    """Drops the spatial dimensions of `[batch, 1, 1, channels]`, when asked to."""
-    return tf.squeeze(net, [1, 2], name="SpatialSqueeze") if spatial_squeeze else net
+    """Drops the spatial dimensions of `[batch, 1, 1, channels]`, when asked to.
+
+    Raises:
+      ValueError: when they are known to be larger.
+    """
+    if not spatial_squeeze:
+        return net
+    if not {1, None}.issuperset(net.shape.as_list()[1:3]):
+        raise UserError(
+            f"images are too large for the network: its pooling leaves "
+            f"{net.shape.as_list()[1:3]} instead of one place. Give the default image "
+            "size or a smaller one, or global_pool=True or spatial_squeeze=False"
+        )
+    return tf.squeeze(net, [1, 2], name="SpatialSqueeze")
 
 
 def pooled_classifier(

@@ -44,10 +44,11 @@ def get_network_fn(
         it for images that are too small.
     """
     network = NETWORKS[name]
-    scope = adapt_arg_scope(network.arg_scope(weight_decay=weight_decay))
 
     @functools.wraps(network.function)
     def network_fn(images, **kwargs):
+        # Made here, so that it extends the scopes around the call.
+        scope = adapt_arg_scope(network.arg_scope(weight_decay=weight_decay))
         try:
             with slim.arg_scope(scope):
                 return network.function(

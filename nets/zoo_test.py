@@ -14,6 +14,7 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+import tf_slim as slim
 
 from nets import nets_factory
 from nets.registry import NETWORKS
@@ -196,12 +197,10 @@ def test_get_network_fn():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_features_without_classes(name, num_classes):
     network_fn = nets_factory.get_network_fn(name, num_classes)
-    network = NETWORKS[name]
-    size = network.image_size
     with tf.Graph().as_default():
-        images = tf.placeholder(tf.float32, [3, size, size, network.channels])
+        images = tf.placeholder(tf.float32, _golden(name)["input_shape"])
         net, end_points = network_fn(images)
-        assert net.shape[0] == 3 and net.shape[-1] > 100
+        assert net.shape[0] == images.shape[0] and net.shape[-1] > 100
         assert "Logits" not in end_points and "AuxLogits" not in end_points
 
 
@@ -209,9 +208,7 @@ def test_features_without_classes(name, num_classes):
 def test_classifier_scopes_are_what_depends_on_the_number_of_classes(name):
     def shapes(num_classes):
         with tf.Graph().as_default():
-            network = NETWORKS[name]
-            size = network.image_size
-            images = tf.placeholder(tf.float32, [1, size, size, network.channels])
+            images = tf.placeholder(tf.float32, _golden(name)["input_shape"])
             nets_factory.get_network_fn(name, num_classes, is_training=True)(images)
             return {v.op.name: v.shape.as_list() for v in tf.global_variables()}
 
@@ -233,3 +230,17 @@ def test_unknown_network_suggests_close_names():
 def test_a_name_is_registered_once():
     with pytest.raises(ValueError, match="lenet"):
         NETWORKS.register("lenet", NETWORKS["lenet"])
+
+
+def test_the_scopes_around_a_call_reach_the_network():
+    network_fn = nets_factory.get_network_fn("lenet", 10)
+    with tf.Graph().as_default():
+        with slim.arg_scope([slim.conv2d, slim.fully_connected], trainable=False):
+            network_fn(tf.zeros([1, 28, 28, 1]))
+        assert tf.trainable_variables() == []
+
+
+def test_images_too_large_for_the_pooling_are_told():
+    network_fn = nets_factory.get_network_fn("mobilenet_v1_025", 10)
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="too large"):
+        network_fn(tf.zeros([1, 299, 299, 3]))

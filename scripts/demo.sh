@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From pictures to a frozen classifier in some two minutes, without a network.
-# Everything is written below DEMO_DIR, which is emptied first.
+# Everything is written below DEMO_DIR; what an earlier demo left there is removed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=${DEMO_DIR:-build/demo}
@@ -17,7 +17,8 @@ quietly() {
   run "$@" 2>"$dir/stderr.txt" || { cat "$dir/stderr.txt" >&2; exit 1; }
 }
 
-rm -rf "$dir"
+rm -rf "$dir"/{data,train,eval,pictures}
+mkdir -p "$dir"
 run python download_and_convert_data.py --dataset_name=shapes --dataset_dir="$dir/data"
 run python train_image_classifier.py --train_dir="$dir/train" \
   --dataset_name=shapes --dataset_dir="$dir/data" \

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+from absl import logging
 
 from datasets import imagenet
 from nets.registry import NETWORKS
@@ -18,7 +19,7 @@ from slimzoo.export import INPUT_NAME
 from slimzoo.graph import classic_graph, session_config
 from slimzoo.model_info import ModelInfo
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,9 +80,11 @@ def classify(config: ClassifyConfig, pictures: Sequence[str]) -> Iterator[Answer
     with contextlib.closing(
         tf.Session(graph=graph, config=session_config())
     ) as session:
-        classifier.restore(session)
-        for start in range(0, len(paths), config.batch_size):
-            batch = paths[start : start + config.batch_size]
+        with graph.as_default():
+            classifier.restore(session)
+        batch_size = classifier.images.shape[0] or config.batch_size
+        for start in range(0, len(paths), batch_size):
+            batch = paths[start : start + batch_size]
             yield from _answers(session, classifier, batch, config.top_k)
 
 
@@ -100,10 +103,13 @@ def _answers(
     rows = {}
     if images:
         batch = np.stack(list(images.values()))
+        missing = (classifier.images.shape[0] or 0) - len(batch)
+        if missing > 0:  # A graph of a fixed batch size.
+            batch = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
         probabilities = session.run(
             classifier.probabilities, {classifier.images: batch}
         )
-        rows = dict(zip(images, probabilities, strict=True))
+        rows = dict(zip(images, probabilities, strict=False))
     for path in paths:
         if path in errors:
             yield Answer(path, error=errors[path])
@@ -158,6 +164,8 @@ def _from_graph(config: ClassifyConfig) -> _Classifier:
     images, output = inference.load_frozen(path)
     info = _settled(config, path, images.shape[1] or config.image_size)
     info = dataclasses.replace(info, channels=images.shape[-1])
+    if not inference.gives_probabilities(output):
+        output = tf.nn.softmax(output)
     return _classifier(config, info, images, output, lambda session: None)
 
 
@@ -184,8 +192,17 @@ def _classifier(
         expand_animations=False,
     )
     height, width = images.shape.as_list()[1:3]
-    preprocessed = preprocess(
-        picture, height or info.image_size, width or info.image_size
+    height, width = height or info.image_size, width or info.image_size
+    preprocessed = preprocess(picture, height, width)
+    if preprocessed.shape[-1] != images.shape[-1]:
+        raise UserError(
+            f"preprocessing {info.preprocessing_name} makes {preprocessed.shape[-1]} "
+            f"channels, but the network takes {images.shape[-1]}: check --model_name, "
+            "--preprocessing_name and --use_grayscale"
+        )
+    logging.info(
+        "Classifying with %s: %dx%d, preprocessing %s",
+        *(info.model_name, height, width, info.preprocessing_name),
     )
     return _Classifier(
         images=images,

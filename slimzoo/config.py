@@ -135,9 +135,9 @@ class TrainConfig(_Model, _Data):
     # Logs.
     log_every_n_steps: int = option(10, "Steps between lines of progress.", at_least=1)
     save_summaries_secs: int = option(
-        600, "Seconds between TensorBoard summaries.", at_least=1
+        600, "Seconds between TensorBoard summaries.", at_least=0
     )
-    save_interval_secs: int = option(600, "Seconds between checkpoints.", at_least=1)
+    save_interval_secs: int = option(600, "Seconds between checkpoints.", at_least=0)
 
     # Devices and machines.
     num_clones: int = option(

@@ -16,6 +16,7 @@ class Progress(tf.train.SessionRunHook):
 
     def __init__(
         self,
+        step: tf.Tensor,
         loss: tf.Tensor,
         learning_rate: tf.Tensor,
         *,
@@ -23,8 +24,8 @@ class Progress(tf.train.SessionRunHook):
         every_n_steps: int,
         last_step: int | None,
     ):
-        self._step = tf.train.get_global_step()
-        self._fetches = {"loss": loss, "rate": learning_rate, "step": self._step}
+        self._start = tf.train.get_global_step()
+        self._fetches = {"loss": loss, "rate": learning_rate, "step": step}
         self._pictures_per_step = pictures_per_step
         self._every_n_steps = max(1, every_n_steps)
         self._last_step = last_step
@@ -33,7 +34,7 @@ class Progress(tf.train.SessionRunHook):
 
     def after_create_session(self, session, coord):
         """Starts the clock at the step that the session starts from."""
-        start = int(session.run(self._step))
+        start = int(session.run(self._start))
         self._told = start, time.monotonic()
         if sys.stderr.isatty() and self._bar is None:
             self._bar = tqdm.tqdm(initial=start, total=self._last_step, unit=" steps")
@@ -46,7 +47,6 @@ class Progress(tf.train.SessionRunHook):
         """Tells it, every so many steps."""
         values = run_values.results
         told_step, told_time = self._told
-        # The global step is read while it is being incremented: before or after.
         step = int(values["step"])
         if step - told_step < self._every_n_steps:
             return

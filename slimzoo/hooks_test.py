@@ -35,6 +35,7 @@ def progress(clock, steps, *, start=0, every_n_steps=10, last_step=None):
         step = tf.train.create_global_step()
         loss = 1 / tf.cast(step, tf.float32)
         hook = hooks.Progress(
+            step.read_value(),
             loss,
             tf.constant(0.0125),
             pictures_per_step=8,

@@ -80,3 +80,11 @@ def load_frozen(path: str) -> tuple[tf.Tensor, tf.Tensor]:
             f"{[op.name for op in inputs]} and outputs {[op.name for op in outputs]}"
         )
     return inputs[0].outputs[0], outputs[0].outputs[0]
+
+
+def gives_probabilities(output: tf.Tensor) -> bool:
+    """Whether `output` is a softmax, perhaps reshaped."""
+    operation = output.op
+    while operation.type in ("Reshape", "Squeeze", "Identity"):
+        operation = operation.inputs[0].op
+    return operation.type == "Softmax"

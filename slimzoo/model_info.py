@@ -103,9 +103,18 @@ def _overlay(*layers: Record) -> Record:
 
 
 def with_classes(info: ModelInfo, dataset: Any) -> ModelInfo:
-    """`info` with the classes of a `slim.dataset.Dataset`, less the labels offset."""
+    """`info` with the classes of a `slim.dataset.Dataset`, less the labels offset.
+
+    Raises:
+      UserError: when the offset leaves no class.
+    """
     names = dataset.labels_to_names
     classes = range(info.labels_offset, dataset.num_classes)
+    if not classes:
+        raise UserError(
+            f"--labels_offset={info.labels_offset} leaves none of the data set's "
+            f"{dataset.num_classes} classes"
+        )
     return dataclasses.replace(
         info,
         num_classes=len(classes),

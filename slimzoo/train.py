@@ -19,6 +19,8 @@ from slimzoo.graph import classic_graph, session_config
 from slimzoo.model_info import ModelInfo
 
 AUXILIARY_LOSS_WEIGHT = 0.4
+# The queue of sync_replicas never ends by itself; waiting longer helps nobody.
+STOP_GRACE_SECS = 5
 
 Dataset = Any  # slim.dataset.Dataset
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -40,10 +42,11 @@ def train(config: TrainConfig) -> None:
     start = warm_start.starting_checkpoint(config, own_checkpoint)
     info, dataset = _model_and_data(config, resuming=own_checkpoint is not None)
 
-    with classic_graph(config.seed):
+    seed = None if config.seed is None else config.seed + config.task
+    with classic_graph(seed):
         with tf.device(cluster.variables_device()):
             step = tf.train.create_global_step()
-        batches = _batches(config, info, dataset, cluster)
+        batches = _batches(config, info, dataset, cluster, seed)
         network_fn = _network(config, info, step)
         clones = model_deploy.create_clones(
             cluster, _clone_fn(config, info, network_fn), [iter(batches)]
@@ -56,12 +59,12 @@ def train(config: TrainConfig) -> None:
         warm_start.check_resume(config, own_checkpoint)
         _summarize(clones[0], loss, rate)
 
-        info = dataclasses.replace(info, channels=batches[0][0].shape[-1])
+        info = dataclasses.replace(info, channels=batches[0][0].shape.as_list()[-1])
         if config.task == 0:
             info.write(config.train_dir)
-        with checkpoints.explained_errors(own_checkpoint or config.train_dir):
+        with warm_start.explained_errors(own_checkpoint):
             session = _session(
-                config, init_fn, [*sync_hooks, *_hooks(config, loss, rate)]
+                config, init_fn, [*sync_hooks, *_hooks(config, train_op, loss, rate)]
             )
         reached = None
         with session, input_pipeline.explained_errors():
@@ -79,6 +82,11 @@ def _check(config: TrainConfig) -> None:
         raise UserError(
             "--dataset_dir is missing: give the directory of the data set's records, "
             "as made by download_and_convert_data.py"
+        )
+    if config.master not in ("", "local") and "://" not in config.master:
+        raise UserError(
+            f"--master={config.master} is no address of a TensorFlow server: give "
+            "one like grpc://localhost:2222, or leave it out"
         )
     if config.quantize_delay >= 0:
         raise UserError(
@@ -143,6 +151,7 @@ def _batches(
     info: ModelInfo,
     dataset: Dataset,
     cluster: model_deploy.DeploymentConfig,
+    seed: int | None,
 ) -> list[Batch]:
     preprocess = preprocessing_factory.get_preprocessing(
         info.preprocessing_name,
@@ -159,7 +168,7 @@ def _batches(
             labels_offset=info.labels_offset,
             num_readers=config.num_readers,
             num_threads=config.num_preprocessing_threads,
-            seed=config.seed,
+            seed=seed,
         )
         return input_pipeline.next_batches(batches, cluster.num_clones)
 
@@ -223,7 +232,11 @@ def _train_op(
         optimizer = optimizers.make(config, rate)
         if config.sync_replicas:
             optimizer = tf.train.SyncReplicasOptimizer(
-                optimizer, config.replicas_to_aggregate, config.worker_replicas
+                optimizer,
+                config.replicas_to_aggregate,
+                config.worker_replicas,
+                variable_averages=averages,
+                variables_to_average=slim.get_model_variables() if averages else None,
             )
             sync_hooks = [optimizer.make_session_run_hook(config.task == 0)]
     loss, gradients = model_deploy.optimize_clones(
@@ -232,7 +245,7 @@ def _train_op(
     # Batch norm's: those of other clones would update the same moving averages.
     updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
     updates.append(optimizer.apply_gradients(gradients, step))
-    if averages:
+    if averages and not config.sync_replicas:  # There the chief updates them.
         with tf.control_dependencies(updates):
             updates.append(averages.apply(slim.get_model_variables()))
     with tf.control_dependencies(updates):
@@ -252,11 +265,12 @@ def _summarize(clone: model_deploy.Clone, loss: tf.Tensor, rate: tf.Tensor) -> N
 
 
 def _hooks(
-    config: TrainConfig, loss: tf.Tensor, rate: tf.Tensor
+    config: TrainConfig, step: tf.Tensor, loss: tf.Tensor, rate: tf.Tensor
 ) -> list[tf.train.SessionRunHook]:
     chosen = [
         hooks.StopOnNan(loss),
         hooks.Progress(
+            step,
             loss,
             rate,
             pictures_per_step=config.batch_size * config.num_clones,
@@ -288,5 +302,6 @@ def _session(
         save_summaries_steps=None,
         save_summaries_secs=config.save_summaries_secs,
         log_step_count_steps=None,
+        stop_grace_period_secs=STOP_GRACE_SECS,
         config=session_config(),
     )

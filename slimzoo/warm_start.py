@@ -1,5 +1,6 @@
 """Where training starts, and what it trains."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -122,3 +123,8 @@ def check_resume(config: TrainConfig, own: str | None) -> None:
             f"cannot resume in --train_dir={config.train_dir}: {error} Give the flags "
             "it was trained with, or another --train_dir."
         ) from error
+
+
+def explained_errors(own: str | None) -> contextlib.AbstractContextManager[None]:
+    """Turns what fails in resuming from `own` into an error for the user."""
+    return checkpoints.explained_errors(own) if own else contextlib.nullcontext()
