@@ -39,6 +39,7 @@ def cifarnet_arg_scope(weight_decay=0.004):
     "cifarnet",
     arg_scope=cifarnet_arg_scope,
     image_size=32,
+    classes=10,
     preprocessing="cifarnet",
     classifier_scopes=("CifarNet/logits",),
     paper="https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
@@ -53,17 +54,8 @@ def cifarnet(
 ):
     """Two convolutions with pooling and normalization, three fully connected layers.
 
-    Args:
-      images: float `[batch, height, width, channels]`, 32x32 for CIFAR-10; height
-        and width must be known.
-      num_classes: 0 or None returns the 192 features before the classifier.
-      is_training: whether dropout drops.
-      dropout_keep_prob: of the first fully connected layer.
-      prediction_fn: from logits to predictions.
-      scope: variable scope.
-
-    Returns:
-      Logits `[batch, num_classes]` and the end points by name.
+    Made for 32x32; height and width must be known. There are 192 features;
+    `dropout_keep_prob` is that of the 384 before them.
     """
     end_points = {}
     with tf.variable_scope(scope, "CifarNet", [images]):

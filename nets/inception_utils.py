@@ -1,10 +1,13 @@
-"""What the Inception networks share: their arg scope and their cells as tables."""
+"""What the Inception networks share: arg scope, tables of layers, and heads."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
+
+from nets import layers
+from slimzoo.errors import UserError
 
 
 def inception_arg_scope(
@@ -18,15 +21,7 @@ def inception_arg_scope(
 ):
     """Arg scope of the Inception networks.
 
-    Args:
-      weight_decay: L2 factor of all weights.
-      use_batch_norm: normalize after each convolution; else biases are added.
-      batch_norm_decay: of the moving averages.
-      batch_norm_epsilon: added to variances.
-      activation_fn: after each convolution.
-      batch_norm_updates_collections: where the moving averages' updates go.
-      batch_norm_scale: whether batch norm has a factor (gamma), which the rectified
-        linear unit after it makes redundant.
+    Before a rectified linear unit, `batch_norm_scale` is redundant.
     """
     batch_norm = {
         "decay": batch_norm_decay,
@@ -51,107 +46,186 @@ def inception_arg_scope(
         return scope
 
 
-@dataclasses.dataclass(frozen=True)
-class Conv:
-    """A convolution; without a `scope` it is named by its place in the branch."""
-
-    depth: int
-    kernel: tuple[int, int] = (1, 1)
-    stride: int = 1
-    scope: str | None = None
+_POOLS = {"AvgPool": slim.avg_pool2d, "MaxPool": slim.max_pool2d}
 
 
 @dataclasses.dataclass(frozen=True)
-class Pool:
-    """3x3 pooling by `op`, named by its place in the branch."""
+class Layer:
+    """A layer in a table; see `conv`, `avg_pool` and `max_pool`."""
 
-    op: Callable[..., tf.Tensor]
-    name: str
-    stride: int = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Fork:
-    """Convolutions side by side whose outputs are concatenated."""
-
-    convs: tuple[Conv, ...]
+    kind: str  # Conv2d, AvgPool or MaxPool: how its scope begins.
+    kernel: tuple[int, int]  # Height and width.
+    # Any number, 1 too, makes it a layer that shrinks pictures: named 1a, and padded
+    # as the caller of `steps` says. None keeps their size.
+    stride: int | None = None
+    scope: str | None = None  # None: after its place in the branch and its kernel.
+    depth: int = 0  # Nominal number of a convolution's filters.
+    stddev: float | None = None  # Of the initial weights; None: as the arg scope says.
 
 
-Layer = Conv | Pool | Fork
-Branch = Sequence[Layer]
+# Layers; those in a tuple are side by side, and concatenated.
+Branch = Sequence[Layer | tuple[Layer, ...]]
+Depth = Callable[[int], int]
 
 
 def conv(
     depth: int,
     kernel: int | tuple[int, int] = 1,
-    stride: int = 1,
+    stride: int | None = None,
     scope: str | None = None,
-) -> Conv:
-    """A convolution; `kernel` is a number or (height, width)."""
-    return Conv(
-        depth, (kernel, kernel) if isinstance(kernel, int) else kernel, stride, scope
-    )
+    stddev: float | None = None,
+) -> Layer:
+    """A convolution; see `Layer`. `kernel` is a number or (height, width)."""
+    size = (kernel, kernel) if isinstance(kernel, int) else kernel
+    return Layer("Conv2d", size, stride, scope, depth, stddev)
 
 
-def avg_pool(stride: int = 1) -> Pool:
-    """3x3 average pooling."""
-    return Pool(slim.avg_pool2d, "AvgPool", stride)
+def avg_pool() -> Layer:
+    """3x3 average pooling that keeps the size."""
+    return Layer("AvgPool", (3, 3))
 
 
-def max_pool(stride: int = 1) -> Pool:
-    """3x3 maximum pooling."""
-    return Pool(slim.max_pool2d, "MaxPool", stride)
+def max_pool(
+    stride: int | None = None, scope: str | None = None, kernel: int = 3
+) -> Layer:
+    """Maximum pooling; see `Layer`."""
+    return Layer("MaxPool", (kernel, kernel), stride, scope)
 
 
-def fork(*convs: Conv) -> Fork:
-    """Convolutions side by side."""
-    return Fork(convs)
+STEM = {  # Of Inception v3 and Inception-ResNet v2.
+    "Conv2d_1a_3x3": conv(32, 3, 2),
+    "Conv2d_2a_3x3": conv(32, 3, 1),
+    "Conv2d_2b_3x3": conv(64, 3),
+    "MaxPool_3a_3x3": max_pool(2),
+    "Conv2d_3b_1x1": conv(80),
+    "Conv2d_4a_3x3": conv(192, 3, 1),
+    "MaxPool_5a_3x3": max_pool(2),
+}
 
 
-def _apply(net, layer, place, depth):
-    """Applies a `Conv` or `Pool` that checkpoints know by its `place`: 0a, 0b, 1a."""
-    padding = "VALID" if layer.stride > 1 else "SAME"
-    if isinstance(layer, Pool):
-        scope = f"{layer.name}_{place}_3x3"
-        return layer.op(net, [3, 3], layer.stride, padding, scope=scope)
-    height, width = layer.kernel
-    scope = layer.scope or f"Conv2d_{place}_{height}x{width}"
-    return slim.conv2d(
-        net, depth(layer.depth), [height, width], layer.stride, padding, scope=scope
-    )
+def _apply(net, layer, scope, depth, padding):
+    how = {
+        "stride": layer.stride or 1,
+        "padding": padding if layer.stride else "SAME",
+        "scope": scope,
+    }
+    if layer.kind in _POOLS:
+        return _POOLS[layer.kind](net, layer.kernel, **how)
+    if layer.stddev is not None:
+        normal = tf.truncated_normal_initializer(stddev=layer.stddev)
+        how["weights_initializer"] = normal
+    return slim.conv2d(net, depth(layer.depth), layer.kernel, **how)
 
 
-def cell(
+def _apply_branch(net, branch, depth, padding, axis):
+    letters = iter("abcdefgh")
+
+    def apply(layer):
+        place = "1a" if layer.stride else f"0{next(letters)}"
+        height, width = layer.kernel
+        scope = layer.scope or f"{layer.kind}_{place}_{height}x{width}"
+        return _apply(net, layer, scope, depth, padding)
+
+    for layer in branch:
+        if isinstance(layer, tuple):
+            net = tf.concat([apply(side) for side in layer], axis)
+        else:
+            net = apply(layer)
+    return net
+
+
+def concat_branches(
     net: tf.Tensor,
-    scope: str,
     branches: Sequence[Branch],
-    depth: Callable[[int], int] = lambda depth: depth,
+    depth: Depth = lambda depth: depth,
+    padding: str = "VALID",
+    axis: int = 3,
 ) -> tf.Tensor:
-    """Concatenates the `branches` of `net` along the channels.
-
-    Layers at stride 1 keep the size; at stride 2 they halve it, without padding.
+    """Concatenates the `branches` of `net`, under Branch_0, Branch_1 and so on.
 
     Args:
-      net: `[batch, height, width, channels]`.
-      scope: of the cell; branch i is under `scope`/Branch_i.
-      branches: tables of layers.
       depth: from nominal to actual depth of a layer.
+      padding: of the layers that have a stride.
+      axis: of the channels.
     """
     outputs = []
-    with tf.variable_scope(scope):
-        for i, branch in enumerate(branches):
-            with tf.variable_scope(f"Branch_{i}"):
-                outputs.append(_apply_branch(net, branch, depth))
-        return tf.concat(outputs, 3)
+    for i, branch in enumerate(branches):
+        with tf.variable_scope(f"Branch_{i}"):
+            outputs.append(_apply_branch(net, branch, depth, padding, axis))
+    return tf.concat(outputs, axis)
 
 
-def _apply_branch(net, branch, depth):
-    letters = iter("abcdefgh")
-    for layer in branch:
-        if isinstance(layer, Fork):
-            sides = [_apply(net, c, f"0{next(letters)}", depth) for c in layer.convs]
-            net = tf.concat(sides, 3)
+def steps(
+    net: tf.Tensor,
+    table: Mapping[str, Layer | Sequence[Branch]],
+    depth: Depth = lambda depth: depth,
+    padding: str = "VALID",
+    axis: int = 3,
+) -> Iterator[tuple[str, tf.Tensor]]:
+    """Applies layers and the branches of cells, one after the other, by scope.
+
+    Yields each scope with what is computed there; see `concat_branches` for the rest.
+    """
+    for scope, entry in table.items():
+        if isinstance(entry, Layer):
+            net = _apply(net, entry, scope, depth, padding)
         else:
-            place = "1a" if layer.stride > 1 else f"0{next(letters)}"
-            net = _apply(net, layer, place, depth)
-    return net
+            with tf.variable_scope(scope):
+                net = concat_branches(net, entry, depth, padding, axis)
+        yield scope, net
+
+
+def auxiliary_logits(
+    net: tf.Tensor, num_classes: int, conv_scope: str, logits_scope: str
+) -> tf.Tensor:
+    """The classifier halfway through Inception v4 and Inception-ResNet v2.
+
+    The scopes are those of the convolution over all that the pooling leaves of `net`,
+    whose height and width must be known, and of the fully connected layer.
+    """
+    with tf.variable_scope("AuxLogits"):
+        kernel = layers.fit_kernel(net, (5, 5))
+        net = slim.avg_pool2d(net, kernel, 3, "VALID", scope="AvgPool_1a_5x5")
+        net = slim.conv2d(net, 128, [1, 1], scope="Conv2d_1b_1x1")
+        size = net.shape.as_list()[1:3]
+        if None in size:
+            raise UserError(
+                "the auxiliary classifier needs pictures of known height and width: "
+                "give them a static shape, or create_aux_logits=False"
+            )
+        net = slim.conv2d(net, 768, size, padding="VALID", scope=conv_scope)
+        return slim.fully_connected(
+            slim.flatten(net), num_classes, activation_fn=None, scope=logits_scope
+        )
+
+
+def classifier(
+    net: tf.Tensor,
+    end_points: dict[str, tf.Tensor],
+    num_classes: int | None,
+    pool_scope: str,
+    flatten: Callable[[tf.Tensor], tf.Tensor],
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """The classifier of Inception v4 and Inception-ResNet v2, for any picture size.
+
+    Args:
+      net, end_points: features and what they are made of, which is extended in place.
+      pool_scope: of the pooling over the whole size, where it is known.
+      flatten: from pooled features to `[batch, channels]`, with dropout.
+    """
+    with tf.variable_scope("Logits"):
+        size = net.shape.as_list()[1:3]
+        if None in size:
+            net = tf.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")
+        else:
+            net = slim.avg_pool2d(net, size, padding="VALID", scope=pool_scope)
+        end_points["global_pool"] = net
+        if not num_classes:
+            return net, end_points
+        net = end_points["PreLogitsFlatten"] = flatten(net)
+        logits = slim.fully_connected(
+            net, num_classes, activation_fn=None, scope="Logits"
+        )
+        end_points["Logits"] = logits
+        end_points["Predictions"] = tf.nn.softmax(logits, name="Predictions")
+    return logits, end_points

@@ -8,17 +8,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import inception_utils, layers, registry
-from nets.inception_utils import avg_pool, conv, fork, max_pool
-
-_STEM = [  # Scope, depth (None pools), kernel, stride, padding.
-    ("Conv2d_1a_3x3", 32, 3, 2, "VALID"),
-    ("Conv2d_2a_3x3", 32, 3, 1, "VALID"),
-    ("Conv2d_2b_3x3", 64, 3, 1, "SAME"),
-    ("MaxPool_3a_3x3", None, 3, 2, "VALID"),
-    ("Conv2d_3b_1x1", 80, 1, 1, "VALID"),
-    ("Conv2d_4a_3x3", 192, 3, 1, "VALID"),
-    ("MaxPool_5a_3x3", None, 3, 2, "VALID"),
-]
+from nets.inception_utils import avg_pool, conv, max_pool
 
 
 def _mixed_5(pool, conv_1x1=None, conv_5x5=None):
@@ -50,13 +40,13 @@ def _mixed_7(conv_3x1=None):
     row, column = (1, 3), (3, 1)
     return [
         [conv(320)],
-        [conv(384), fork(conv(384, row), conv(384, column, scope=conv_3x1))],
-        [conv(448), conv(384, 3), fork(conv(384, row), conv(384, column))],
+        [conv(384), (conv(384, row), conv(384, column, scope=conv_3x1))],
+        [conv(448), conv(384, 3), (conv(384, row), conv(384, column))],
         [avg_pool(), conv(192)],
     ]
 
 
-_CELLS = {
+_TABLE = inception_utils.STEM | {
     "Mixed_5b": _mixed_5(32),
     "Mixed_5c": _mixed_5(64, "Conv2d_0b_1x1", "Conv_1_0c_5x5"),  # sic
     "Mixed_5d": _mixed_5(64),
@@ -79,44 +69,15 @@ _CELLS = {
 }
 
 
-def _layers(net, depth):
-    for scope, width, kernel, stride, padding in _STEM:
-        size = [kernel, kernel]
-        if width is None:
-            net = slim.max_pool2d(net, size, stride, padding, scope=scope)
-        else:
-            net = slim.conv2d(net, depth(width), size, stride, padding, scope=scope)
-        yield scope, net
-    for scope, branches in _CELLS.items():
-        net = inception_utils.cell(net, scope, branches, depth)
-        yield scope, net
-
-
 def inception_v3_base(
-    inputs,
-    final_endpoint="Mixed_7c",
-    min_depth=16,
-    depth_multiplier=1.0,
-    scope=None,
+    inputs, final_endpoint="Mixed_7c", min_depth=16, depth_multiplier=1.0, scope=None
 ):
-    """Inception v3 up to a layer or cell.
-
-    Args:
-      inputs: float `[batch, height, width, channels]`, at least 75x75.
-      final_endpoint: from `Conv2d_1a_3x3` to `Mixed_7c`.
-      min_depth: least depth of a layer, where `depth_multiplier` is below 1.
-      depth_multiplier: factor of all depths, above zero.
-      scope: variable scope.
-
-    Returns:
-      The final end point and all of them by name.
-
-    Raises:
-      ValueError: for another `final_endpoint` or `depth_multiplier`.
-    """
+    """Inception v3 from `Conv2d_1a_3x3` up to `Mixed_7c`, for 75x75 or larger."""
     depth = layers.scaled_depth(depth_multiplier, min_depth)
     with tf.variable_scope(scope, "InceptionV3", [inputs]):
-        return layers.collect_until(final_endpoint, _layers(inputs, depth))
+        return layers.collect_until(
+            final_endpoint, inception_utils.steps(inputs, _TABLE, depth)
+        )
 
 
 def _auxiliary_logits(net, num_classes, depth, spatial_squeeze):
@@ -127,22 +88,19 @@ def _auxiliary_logits(net, num_classes, depth, spatial_squeeze):
         )
         net = slim.conv2d(net, depth(128), [1, 1], scope="Conv2d_1b_1x1")
         kernel = layers.fit_kernel(net, (5, 5))
+        normal = tf.truncated_normal_initializer(stddev=0.01)
+        scope = f"Conv2d_2a_{kernel[0]}x{kernel[1]}"
         net = slim.conv2d(
             net,
             depth(768),
             kernel,
-            weights_initializer=tf.truncated_normal_initializer(stddev=0.01),
             padding="VALID",
-            scope=f"Conv2d_2a_{kernel[0]}x{kernel[1]}",
+            weights_initializer=normal,
+            scope=scope,
         )
-        net = slim.conv2d(
-            net,
-            num_classes,
-            [1, 1],
-            activation_fn=None,
-            normalizer_fn=None,
-            weights_initializer=tf.truncated_normal_initializer(stddev=0.001),
-            scope="Conv2d_2b_1x1",
+        normal = tf.truncated_normal_initializer(stddev=0.001)
+        net = layers.linear(
+            net, num_classes, weights_initializer=normal, scope="Conv2d_2b_1x1"
         )
         return layers.squeeze_if(spatial_squeeze, net)
 
@@ -172,39 +130,14 @@ def inception_v3(
     scope="InceptionV3",
     global_pool=False,
 ):
-    """Inception v3 as a classifier.
-
-    Args:
-      inputs: float `[batch, height, width, channels]` in [-1, 1], made for 299x299.
-      num_classes: 0 or None returns the pooled features.
-      is_training: whether dropout drops and batch norm uses the batch's moments.
-      dropout_keep_prob: of the pooled features.
-      min_depth: least depth of a layer, where `depth_multiplier` is below 1.
-      depth_multiplier: factor of all depths, above zero.
-      prediction_fn: from logits to predictions.
-      spatial_squeeze: whether logits are `[batch, num_classes]`, else `[batch, 1, 1,
-        num_classes]`.
-      reuse: whether the variables are there already.
-      create_aux_logits: adds the auxiliary classifier, end point `AuxLogits`.
-      scope: variable scope.
-      global_pool: average over whatever is there, for pictures of any size.
-
-    Returns:
-      Logits (or features) and the end points by name.
-
-    Raises:
-      ValueError: for a `depth_multiplier` that is not above zero.
-    """
+    """Inception v3 as a classifier, made for 299x299 in [-1, 1]."""
     depth = layers.scaled_depth(depth_multiplier, min_depth)
     with (
         tf.variable_scope(scope, "InceptionV3", [inputs], reuse=reuse) as scope,
         slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
     ):
         net, end_points = inception_v3_base(
-            inputs,
-            scope=scope,
-            min_depth=min_depth,
-            depth_multiplier=depth_multiplier,
+            inputs, scope=scope, min_depth=min_depth, depth_multiplier=depth_multiplier
         )
         if create_aux_logits and num_classes:
             end_points["AuxLogits"] = _auxiliary_logits(

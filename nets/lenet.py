@@ -12,7 +12,7 @@ from nets import registry
 
 
 def lenet_arg_scope(weight_decay=0.0):
-    """Arg scope of `lenet`; `weight_decay` is the L2 factor of all weights."""
+    """Arg scope of `lenet`."""
     with slim.arg_scope(
         [slim.conv2d, slim.fully_connected],
         weights_regularizer=slim.l2_regularizer(weight_decay),
@@ -27,6 +27,7 @@ def lenet_arg_scope(weight_decay=0.0):
     arg_scope=lenet_arg_scope,
     image_size=28,
     channels=1,
+    classes=10,
     preprocessing="lenet",
     classifier_scopes=("LeNet/fc4",),
     paper="http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf",
@@ -41,17 +42,7 @@ def lenet(
 ):
     """Two convolutions with pooling, two fully connected layers.
 
-    Args:
-      images: float `[batch, height, width, channels]`, 28x28 for MNIST; height and
-        width must be known.
-      num_classes: 0 or None returns the 1024 features before the classifier.
-      is_training: whether dropout drops.
-      dropout_keep_prob: of the 1024 features.
-      prediction_fn: from logits to predictions.
-      scope: variable scope.
-
-    Returns:
-      Logits `[batch, num_classes]` and the end points by name.
+    Made for 28x28; height and width must be known. There are 1024 features.
     """
     end_points = {}
     net = images

@@ -4,7 +4,6 @@ Howard et al.: MobileNets: Efficient convolutional neural networks for mobile vi
 applications, 2017, https://arxiv.org/abs/1704.04861.
 """
 
-import functools
 from collections import namedtuple
 
 import tensorflow.compat.v1 as tf
@@ -29,27 +28,12 @@ MOBILENETV1_CONV_DEFS = [
 ]
 
 
-def _strides_and_rates(conv_defs, output_stride):
-    """Yields each layer's stride and atrous rate.
-
-    Once `output_stride` is reached, what would be strides multiply the rates of the
-    layers after them instead.
-    """
-    reached, rate = 1, 1
-    for conv_def in conv_defs:
-        if output_stride is not None and reached == output_stride:
-            yield 1, rate
-            rate *= conv_def.stride
-        else:
-            yield conv_def.stride, 1
-            reached *= conv_def.stride
-
-
 def _layers(net, conv_defs, output_stride, use_explicit_padding, depth):
     def pad(net, kernel, rate=1):
         return layers.pad_for_kernel(net, kernel, rate) if use_explicit_padding else net
 
-    placements = _strides_and_rates(conv_defs, output_stride)
+    strides = (conv_def.stride for conv_def in conv_defs)
+    placements = layers.strides_and_rates(strides, output_stride)
     for i, (conv_def, (stride, rate)) in enumerate(
         zip(conv_defs, placements, strict=True)
     ):
@@ -88,25 +72,14 @@ def mobilenet_v1_base(
     use_explicit_padding=False,
     scope=None,
 ):
-    """The convolutions of MobileNet v1.
+    """The convolutions of MobileNet v1: `Conv2d_0` and depthwise separable ones.
 
     Args:
-      inputs: float `[batch, height, width, channels]`.
       final_endpoint: `Conv2d_0`, or `Conv2d_i_depthwise` or `Conv2d_i_pointwise`
         for i from 1 to 13.
-      min_depth: least depth of a layer, where `depth_multiplier` is below 1.
-      depth_multiplier: factor of all depths, above zero.
       conv_defs: rows of `Conv` and `DepthSepConv`; None for the paper's.
-      output_stride: 8, 16, 32 or None: how much smaller the features are than the
-        picture; below 32 the later layers are dilated instead.
+      output_stride: 8, 16, 32 or None.
       use_explicit_padding: pads as for any picture size and convolves 'VALID'.
-      scope: variable scope.
-
-    Returns:
-      The final end point and all of them by name.
-
-    Raises:
-      ValueError: for another `final_endpoint`, `depth_multiplier` or `output_stride`.
     """
     if output_stride not in (None, 8, 16, 32):
         raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride}")
@@ -137,12 +110,8 @@ def mobilenet_v1_arg_scope(
 
     Args:
       is_training: of batch norm; None leaves it to the call.
-      weight_decay: L2 factor of the convolutions' weights.
       stddev: of the truncated normal that initializes weights.
       regularize_depthwise: whether `weight_decay` holds for depthwise weights too.
-      batch_norm_decay: of the moving averages.
-      batch_norm_epsilon: added to variances.
-      batch_norm_updates_collections: where the moving averages' updates go.
       normalizer_fn: after each convolution.
     """
     batch_norm = {
@@ -196,28 +165,9 @@ def mobilenet_v1(
     scope="MobilenetV1",
     global_pool=False,
 ):
-    """MobileNet v1 as a classifier.
+    """MobileNet v1 as a classifier, made for pictures in [-1, 1].
 
-    Args:
-      inputs: float `[batch, height, width, channels]` in [-1, 1].
-      num_classes: 0 or None returns the pooled features.
-      dropout_keep_prob: of the pooled features.
-      is_training: whether dropout drops and batch norm uses the batch's moments.
-      min_depth: least depth of a layer, where `depth_multiplier` is below 1.
-      depth_multiplier: factor of all depths, above zero.
-      conv_defs: rows of `Conv` and `DepthSepConv`; None for the paper's.
-      prediction_fn: from logits to predictions, or None.
-      spatial_squeeze: whether logits are `[batch, num_classes]`, else `[batch, 1, 1,
-        num_classes]`.
-      reuse: whether the variables are there already.
-      scope: variable scope.
-      global_pool: average over whatever is there, for pictures of any size.
-
-    Returns:
-      Logits (or features) and the end points by name.
-
-    Raises:
-      ValueError: unless `inputs` has four dimensions.
+    `conv_defs` are rows of `Conv` and `DepthSepConv`; None for the paper's.
     """
     layers.check_image_batch(inputs)
     with (
@@ -244,9 +194,7 @@ def mobilenet_v1(
         )
 
 
-def wrapped_partial(func, *args, **kwargs):
-    """`functools.partial` that keeps the function's name, docstring and attributes."""
-    return functools.update_wrapper(functools.partial(func, *args, **kwargs), func)
+wrapped_partial = layers.wrapped_partial
 
 
 def _thinner(name, depth_multiplier):

@@ -26,22 +26,14 @@ def get_network_fn(
 ) -> Callable[..., Any]:
     """Returns the network `name` as a function of its pictures alone.
 
-    Args:
-      name: a key of `networks_map`.
-      num_classes: width of the logits; 0 or None for the features before them.
-      weight_decay: factor of the L2 regularization of the weights.
-      is_training: whether dropout and batch norm behave as in training.
-      adapt_arg_scope: takes the network's arg scope and returns the one to use.
+    `adapt_arg_scope` takes the network's arg scope and returns the one to use; the rest
+    is explained in `nets`.
 
     Returns:
-      `network_fn(images, **kwargs) -> (net, end_points)`. `images` is float
-      `[batch, height, width, channels]`, or `[batch, frames, height, width,
-      channels]` for video networks. `network_fn.default_image_size` is the
-      network's.
-
-    Raises:
-      ValueError: for an unknown `name`; close ones are suggested. `network_fn` raises
-        it for images that are too small.
+      `network_fn(images, **kwargs) -> (net, end_points)`, which also raises ValueError
+      for images that are too small. `images` is `[batch, height, width, channels]`, or
+      `[batch, frames, height, width, channels]` for video networks.
+      `network_fn.default_image_size` is the network's.
     """
     network = NETWORKS[name]
 

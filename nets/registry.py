@@ -1,38 +1,65 @@
 """What is known about each network, registered beside its definition."""
 
 import dataclasses
+import functools
+import json
+import pathlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from nets import published
 from slimzoo.registry import Registry
+
+_COMPLEXITY = pathlib.Path(__file__).with_name("complexity.json")
 
 NetworkFunction = TypeVar("NetworkFunction", bound=Callable[..., Any])
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A network and the facts that go with it.
+    """A network and the facts that go with it."""
 
-    Attributes:
-      name: what `--model_name` takes.
-      function: `f(images, num_classes, is_training, ...) -> (logits, end_points)`.
-      arg_scope: `f(weight_decay) -> arg scope` under which `function` is called.
-      image_size: default height and width, in pixels.
-      preprocessing: name of the recipe for its pictures.
-      classifier_scopes: variable scopes of the layers that depend on the number
-        of classes: what fine-tuning excludes from a checkpoint and trains anew.
-      paper: where the architecture was published.
-      channels: of the pictures it was made for.
-    """
-
-    name: str
-    function: Callable[..., Any]
-    arg_scope: Callable[..., Any]
-    image_size: int
-    preprocessing: str
+    name: str  # What `--model_name` takes.
+    function: Callable[..., Any]  # `f(images, num_classes, ...) -> (net, end_points)`.
+    arg_scope: Callable[..., Any]  # `f(weight_decay)`, under which to call it.
+    image_size: int  # Default height and width, in pixels.
+    preprocessing: str  # Name of the recipe for its pictures.
+    # Variable scopes of the layers that depend on the number of classes: what
+    # fine-tuning excludes from a checkpoint and trains anew.
     classifier_scopes: tuple[str, ...]
-    paper: str
-    channels: int = 3
+    paper: str  # Where the architecture was published.
+    channels: int = 3  # Of the pictures it was made for.
+    classes: int = 1001  # Of its data set; 1001: ImageNet with a background class.
+    frames: int | None = None  # Of a clip, for video networks.
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one example: `(height, width, channels)`, after `frames` for a clip."""
+        picture = (self.image_size, self.image_size, self.channels)
+        return (self.frames, *picture) if self.frames else picture
+
+    @property
+    def checkpoints(self) -> tuple[published.PublishedCheckpoint, ...]:
+        """Those that were published."""
+        return tuple(c for c in published.checkpoints() if c.network == self.name)
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of trainable ones, as built for inference with `classes`.
+
+        None where tools/measure_networks.py did not count them.
+        """
+        return _complexity().get(self.name, {}).get("parameters")
+
+    @property
+    def multiply_adds(self) -> int | None:
+        """What the logits of one example take; None as for `parameters`."""
+        return _complexity().get(self.name, {}).get("multiply_adds")
+
+
+@functools.cache
+def _complexity() -> dict[str, dict[str, int]]:
+    return json.loads(_COMPLEXITY.read_text("utf-8"))
 
 
 NETWORKS: Registry[Network] = Registry("Name of network unknown %s")

@@ -2,52 +2,50 @@
 
 A record holds what checkpoints and programs rely on: variables in creation order,
 end points and their tensor names, counts, and what the network computes when each
-variable is filled by `_fill` and the input is `_pictures`.
+variable is filled by `testing.fill` and the input is `testing.pictures`.
 """
 
 import functools
-import gzip
-import json
 import pathlib
-import zlib
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from nets import nets_factory
+from nets import nets_factory, testing
 from nets.registry import NETWORKS
 from slimzoo.graph import classic_graph
 
 GOLDENS = pathlib.Path(__file__).parent / "goldens"
-FAST = 4_000_000  # Parameters; the values of larger networks are for the slow tier.
+# Of larger networks the values, and of deeper ones all but the training graph's
+# structure, are for the slow tier.
+FAST_PARAMETERS = 4_000_000
+FAST_VARIABLES = 500
 
 
 @functools.cache
 def _golden(name):
-    path = GOLDENS / f"{name}.json.gz"
-    assert path.exists(), f"{name} has no golden record: see tools/make_goldens.py"
-    return json.loads(gzip.decompress(path.read_bytes()))
+    return testing.read_golden(GOLDENS / f"{name}.json.gz")
 
 
-def _fill(name, shape):
-    """The stated value of a variable, which depends on its name and shape alone."""
-    draw = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
-    draw = draw.astype(np.float32)
-    leaf = name.split("/")[-1]
-    if leaf == "moving_variance":
-        return 1 + 0.5 * np.abs(draw)
-    if leaf == "gamma":
-        return 1 + 0.1 * draw
-    if leaf in ("beta", "moving_mean", "biases", "bias") or len(shape) < 2:
-        return 0.1 * draw
-    fan_in = np.prod(shape[:2] if leaf == "depthwise_weights" else shape[:-1])
-    return draw * np.float32(np.sqrt(2.0 / fan_in))
+def _has_few_layers(name):
+    return len(_golden(name)["infer"]["variables"]) < FAST_VARIABLES
 
 
-def _pictures(shape):
-    return np.random.default_rng(7).uniform(-1, 1, shape).astype(np.float32)
+def _is_small(name):
+    parameters = _golden(name)["infer"]["parameters"]
+    return parameters < FAST_PARAMETERS and _has_few_layers(name)
+
+
+def _fast_if(condition):
+    """All networks; those that do not fulfil the condition in the slow tier."""
+    slow = [pytest.mark.slow]
+    return [pytest.param(n, marks=[] if condition(n) else slow) for n in NETWORKS]
+
+
+BY_SIZE = _fast_if(_is_small)
+BY_LAYERS = _fast_if(_has_few_layers)
 
 
 def _build(name, is_training, use_resource=False):
@@ -61,27 +59,6 @@ def _build(name, is_training, use_resource=False):
     return images, *network_fn(images)
 
 
-def _run(fetches, images):
-    """Evaluates `fetches` with stated variables and pictures."""
-    with tf.Session() as session:
-        for variable in tf.global_variables():
-            value = _fill(variable.op.name, variable.shape.as_list())
-            session.run(variable.initializer, {variable.initializer.inputs[1]: value})
-        return session.run(fetches, {images: _pictures(images.shape.as_list())})
-
-
-def _assert_close(value, fingerprint, what):
-    flat = np.asarray(value, np.float64).reshape(-1)
-    tolerance = 1e-3 * max(fingerprint["std"], 1e-6)
-    assert list(np.shape(value)) == fingerprint["shape"], what
-    assert abs(flat.mean() - fingerprint["mean"]) < tolerance, what
-    assert abs(flat.std() - fingerprint["std"]) < tolerance, what
-    samples = flat[:: max(1, flat.size // 8)][:8]
-    np.testing.assert_allclose(
-        samples, fingerprint["samples"], rtol=1e-3, atol=tolerance, err_msg=what
-    )
-
-
 def _tensors(end_points):
     return {key: value for key, value in end_points.items() if hasattr(value, "name")}
 
@@ -90,9 +67,17 @@ def test_every_golden_has_a_network():
     assert {path.name.split(".")[0] for path in GOLDENS.iterdir()} == set(NETWORKS)
 
 
-@pytest.mark.parametrize("mode", ["train", "infer"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_structure(name, mode):
+def test_structure_in_training(name):
+    _check_structure(name, "train")
+
+
+@pytest.mark.parametrize("name", BY_LAYERS)
+def test_structure_in_use(name):
+    _check_structure(name, "infer")
+
+
+def _check_structure(name, mode):
     golden, expected = _golden(name), _golden(name)[mode]
     assert NETWORKS[name].image_size == golden["default_image_size"]
     with classic_graph():
@@ -122,25 +107,15 @@ def test_structure(name, mode):
         assert parameters == expected["parameters"]
 
 
-def _is_small(name):
-    return _golden(name)["infer"]["parameters"] < FAST
-
-
-BY_SIZE = [
-    pytest.param(name, marks=[] if _is_small(name) else [pytest.mark.slow])
-    for name in NETWORKS
-]
-
-
 @pytest.mark.parametrize("name", BY_SIZE)
 def test_inference_values(name):
     expected = _golden(name)["infer"]
     with classic_graph():
         images, logits, end_points = _build(name, is_training=False)
-        logits, end_points = _run([logits, _tensors(end_points)], images)
-    _assert_close(logits, expected["logits"], "logits")
+        logits, end_points = testing.run([logits, _tensors(end_points)], images)
+    testing.assert_close(logits, expected["logits"], "logits")
     for key, value in end_points.items():
-        _assert_close(value, expected["end_point_values"][key], key)
+        testing.assert_close(value, expected["end_point_values"][key], key)
 
 
 @pytest.mark.parametrize("name", BY_SIZE)
@@ -165,11 +140,11 @@ def test_training_values(name):
                 for variable in tf.global_variables()
                 if variable.op.name in moving
             }
-        loss, after = _run([loss, after], images)
+        loss, after = testing.run([loss, after], images)
     assert loss == pytest.approx(expected["regularization_loss"], rel=1e-4)
     assert set(after) == set(moving)
     for key, fingerprint in moving.items():
-        _assert_close(after[key], fingerprint, key)
+        testing.assert_close(after[key], fingerprint, key)
 
 
 @pytest.mark.parametrize("name", ["lenet", "mobilenet_v1_025"])
@@ -180,7 +155,7 @@ def test_resource_variables_compute_the_same(name):
             images, logits, _ = _build(name, False, use_resource)
             kinds = {variable.op.type for variable in tf.global_variables()}
             assert kinds == {"VarHandleOp" if use_resource else "VariableV2"}
-            outputs.append(_run(logits, images))
+            outputs.append(testing.run(logits, images))
     np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-5)
 
 
@@ -193,31 +168,29 @@ def test_get_network_fn():
     assert set(nets_factory.networks_map) == set(nets_factory.arg_scopes_map)
 
 
-@pytest.mark.parametrize("num_classes", [0, None])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_features_without_classes(name, num_classes):
-    network_fn = nets_factory.get_network_fn(name, num_classes)
-    with tf.Graph().as_default():
+@pytest.mark.parametrize("name", BY_LAYERS)
+def test_without_classes_only_the_classifier_scopes_are_missing(name):
+    network_fn = nets_factory.get_network_fn(name, num_classes=0, is_training=True)
+    with classic_graph():
         images = tf.placeholder(tf.float32, _golden(name)["input_shape"])
         net, end_points = network_fn(images)
-        assert net.shape[0] == images.shape[0] and net.shape[-1] > 100
-        assert "Logits" not in end_points and "AuxLogits" not in end_points
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_classifier_scopes_are_what_depends_on_the_number_of_classes(name):
-    def shapes(num_classes):
-        with tf.Graph().as_default():
-            images = tf.placeholder(tf.float32, _golden(name)["input_shape"])
-            nets_factory.get_network_fn(name, num_classes, is_training=True)(images)
-            return {v.op.name: v.shape.as_list() for v in tf.global_variables()}
-
-    few, many = shapes(5), shapes(7)
-    dependent = {variable for variable in few if few[variable] != many[variable]}
-    scopes = NETWORKS[name].classifier_scopes
-    assert all(variable.startswith(scopes) for variable in dependent)
+        variables = {variable.op.name for variable in tf.global_variables()}
+    assert net.shape[0] == images.shape[0] and net.shape[-1] > 100
+    assert "Logits" not in end_points and "AuxLogits" not in end_points
+    complete = {variable for variable, *_ in _golden(name)["train"]["variables"]}
+    missing = complete - variables
+    assert variables < complete
+    scopes = [scope + "/" for scope in NETWORKS[name].classifier_scopes]
+    assert all(variable.startswith(tuple(scopes)) for variable in missing)
     for scope in scopes:
-        assert any(variable.startswith(scope + "/") for variable in dependent), scope
+        assert any(variable.startswith(scope) for variable in missing), scope
+
+
+def test_none_is_no_classes():
+    network_fn = nets_factory.get_network_fn("mobilenet_v1_025", num_classes=None)
+    with tf.Graph().as_default():
+        net, _ = network_fn(tf.zeros([2, 64, 64, 3]))
+        assert net.shape.as_list() == [2, 1, 1, 256]
 
 
 def test_unknown_network_suggests_close_names():

@@ -1,0 +1,1 @@
+"""NASNet and PNASNet, whose cells were found by search."""
