@@ -1,29 +1,18 @@
 """Records, label files, downloads and archives, for descriptors and converters."""
 
 import contextlib
-import http.client
 import os
 import pathlib
-import shutil
-import tarfile
-import tempfile
-import urllib.request
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
-from absl import logging
-from tqdm import tqdm
 
-from slimzoo import files
+from slimzoo import download, files
+from slimzoo.archives import extract_tarball, extract_zipfile
 from slimzoo.errors import UserError
 
 LABELS_FILENAME = "labels.txt"
-
-_BLOCK_BYTES = 1 << 20
-_STALLED_SECONDS = 60
 
 
 def int64_feature(values: int | Iterable[int]) -> tf.train.Feature:
@@ -153,15 +142,15 @@ def download_url(url: str, dataset_dir: str | os.PathLike[str]) -> str:
       The path of the file.
 
     Raises:
-      UserError: if the file can't be had; nothing is left behind then.
+      UserError: if the file can't be had; another call goes on where this one ended.
     """
     path = pathlib.Path(dataset_dir, url.rpartition("/")[2])
-    if path.exists():
-        logging.info("%s is there already and is not downloaded again.", path)
-        return str(path)
-    with files.replacing(path) as partial:
-        _download(url, partial)
-    logging.info("Downloaded %s, %d bytes.", path, path.stat().st_size)
+    download.download(
+        url,
+        path,
+        advice="Or get the file elsewhere and name the directory it is in by "
+        "--source_dir.",
+    )
     return str(path)
 
 
@@ -188,92 +177,5 @@ def download_and_uncompress_zipfile(
     extract_zipfile(download_url(zip_url, dataset_dir), dataset_dir)
 
 
-def extract_tarball(
-    path: str | os.PathLike[str], directory: str | os.PathLike[str]
-) -> None:
-    """Unpacks a tar archive, compressed or not, into `directory`; all or nothing."""
-
-    def extract(target: pathlib.Path) -> None:
-        with tarfile.open(path) as archive:
-            archive.extractall(target, filter="data")
-
-    _extract(path, directory, extract)
-
-
-def extract_zipfile(
-    path: str | os.PathLike[str], directory: str | os.PathLike[str]
-) -> None:
-    """Unpacks a zip archive into `directory`; all or nothing."""
-
-    def extract(target: pathlib.Path) -> None:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if not (target / name).resolve().is_relative_to(target.resolve()):
-                    raise zipfile.BadZipFile(f"{name!r} would be outside the folder")
-            archive.extractall(target)
-
-    _extract(path, directory, extract)
-
-
 def _as_list(values: Any) -> list | tuple:
     return values if isinstance(values, (tuple, list)) else [values]
-
-
-def _download(url: str, path: pathlib.Path) -> None:
-    try:
-        with urllib.request.urlopen(url, timeout=_STALLED_SECONDS) as response:
-            expected = int(response.headers.get("Content-Length") or 0)
-            with (
-                path.open("wb") as file,
-                tqdm(
-                    desc=f"Downloading {url}",
-                    total=expected or None,
-                    unit="B",
-                    unit_scale=True,
-                    disable=None,
-                ) as progress,
-            ):
-                while block := response.read(_BLOCK_BYTES):
-                    file.write(block)
-                    progress.update(len(block))
-        if expected and path.stat().st_size != expected:
-            raise OSError(f"got {path.stat().st_size} bytes of {expected}")
-    except (OSError, http.client.HTTPException) as error:
-        raise UserError(
-            f"could not download {url}: {error}. Try again later, or get the file "
-            f"elsewhere and name the directory it is in by --source_dir."
-        ) from error
-
-
-def _extract(
-    path: str | os.PathLike[str],
-    directory: str | os.PathLike[str],
-    extract: Callable[[pathlib.Path], None],
-) -> None:
-    """Calls `extract` with an empty folder and moves into `directory` what it wrote."""
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".unpacking-") as temporary:
-        try:
-            extract(pathlib.Path(temporary))
-            for path in pathlib.Path(temporary).iterdir():
-                _move(path, pathlib.Path(directory, path.name))
-        except (
-            tarfile.TarError,
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            OSError,
-        ) as error:
-            raise UserError(
-                f"could not unpack {path}: {error}. If the file is damaged, delete "
-                f"it and get it again."
-            ) from error
-
-
-def _move(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Moves a file, or a folder's files into one that may be there already."""
-    if source.is_dir() and not source.is_symlink():
-        shutil.copytree(
-            source, target, symlinks=True, dirs_exist_ok=True, copy_function=os.replace
-        )
-    else:
-        source.replace(target)

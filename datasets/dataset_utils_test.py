@@ -1,8 +1,6 @@
 import contextlib
-import http.server
 import io
 import tarfile
-import threading
 import zipfile
 
 import pytest
@@ -106,29 +104,10 @@ def test_download_fetches_once(tmp_path):
 
 def test_download_of_a_missing_file_leaves_nothing(tmp_path):
     target = tmp_path / "here"
-    with pytest.raises(UserError, match=r"could not download file://.*nowhere\.bin"):
+    message = r"could not download file://.*nowhere\.bin.*--source_dir"
+    with pytest.raises(UserError, match=message):
         dataset_utils.download_url((tmp_path / "nowhere.bin").as_uri(), target)
     assert list(target.iterdir()) == []
-
-
-def test_download_that_is_cut_short_leaves_nothing(tmp_path):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", "100")
-            self.end_headers()
-            self.wfile.write(b"only this")
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/data.bin"
-        with pytest.raises(UserError, match="got 9 bytes of 100"):
-            dataset_utils.download_url(url, tmp_path)
-        server.shutdown()
-    assert list(tmp_path.iterdir()) == []
 
 
 def _write_tar(path, names):

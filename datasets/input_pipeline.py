@@ -53,6 +53,15 @@ def _decoded(dataset, serialized, labels_offset):
         return image, tf.identity(label)
 
 
+def _options(deterministic):
+    options = tf.data.Options()
+    options.deterministic = deterministic
+    # There is nothing to tune, and the thread that would can keep sessions from closing
+    # for half a minute.
+    options.autotune.enabled = False
+    return options
+
+
 def train_batches(
     dataset: Any,
     preprocess: Preprocess,
@@ -62,6 +71,8 @@ def train_batches(
     num_readers: int = 4,
     num_threads: int = 4,
     seed: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    mix: Callable[..., Any] | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, distorted, endless batches.
 
@@ -74,10 +85,14 @@ def train_batches(
       num_readers: files read in parallel.
       num_threads: pictures preprocessed in parallel.
       seed: makes order and distortions repeatable.
+      shard: (index, count) of this worker: of `count` workers, each reads files of
+        its own, if their number can be divided by `count`, and else all files.
+      mix: `f(images, labels, seed)`, applied to each batch.
 
     Returns:
       A data set of float32 `[batch_size, height, width, channels]` pictures and int64
-      `[batch_size]` labels. Read it under `explained_errors`.
+      `[batch_size]` labels, or what `mix` makes of them. Read it under
+      `explained_errors`.
 
     Raises:
       UserError: when there are no records.
@@ -85,6 +100,10 @@ def train_batches(
     paths = record_files(dataset)
     if not dataset.num_samples:
         raise UserError(f"there are no records in {', '.join(paths)}. {_CONVERT_AGAIN}")
+
+    index, count = shard
+    if len(paths) % count == 0:  # Else some pictures would be seen more than others.
+        paths = paths[index::count]
 
     @_as_it_is
     def example(serialized, picture_seed):
@@ -104,15 +123,19 @@ def train_batches(
     )
     # One seed per picture keeps distortions repeatable whichever thread draws them.
     seeds = tf.data.experimental.RandomDataset(seed).batch(2, drop_remainder=True)
-    options = tf.data.Options()
-    options.deterministic = seed is not None
-    return (
+    batches = (
         tf.data.Dataset.zip((records, seeds))
         .map(example, num_threads)
         .batch(batch_size, drop_remainder=True)
-        .prefetch(2)
-        .with_options(options)
     )
+    if mix is not None:
+        lots = tf.data.experimental.RandomDataset(
+            None if seed is None else seed + 1
+        ).batch(2, drop_remainder=True)
+        batches = tf.data.Dataset.zip((batches, lots)).map(
+            _as_it_is(lambda batch, lot: mix(*batch, lot))
+        )
+    return batches.prefetch(2).with_options(_options(deterministic=seed is not None))
 
 
 def eval_batches(
@@ -139,6 +162,7 @@ def eval_batches(
         .map(example, num_threads)
         .batch(batch_size)
         .prefetch(2)
+        .with_options(_options(deterministic=True))
     )
 
 

@@ -237,6 +237,23 @@ def test_every_picture_has_a_seed_of_its_own(write, seed):
     assert len(set(np.array(seeds).flat)) == 120
 
 
+def test_workers_read_files_of_their_own(write):
+    dataset = write(*(range(5 * i, 5 * i + 5) for i in range(4)))
+    first, second = (
+        read_train(dataset, 5, shard=(index, 2), seed=index)[0] for index in (0, 1)
+    )
+    assert sorted(first) == sorted([*range(5), *range(10, 15)] * 2)
+    assert sorted(second) == sorted([*range(5, 10), *range(15, 20)] * 2)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_workers_read_all_files_where_some_would_get_more(write, count):
+    dataset = write(*FILES)
+    for index in range(count):
+        numbers, _, _ = read_train(dataset, 5, shard=(index, count))
+        assert sorted(numbers) == list(range(20))
+
+
 @pytest.mark.parametrize("files", [[[]], [[], []]])
 def test_training_on_no_records_is_told(write, tmp_path, files):
     dataset = write(*files)

@@ -1,0 +1,19 @@
+r"""Gets a published checkpoint; prints the path to give as --checkpoint_path.
+
+python download_checkpoint.py --model_name=mobilenet_v1_025 --image_size=128 \
+    --checkpoint_dir=/tmp/checkpoints
+"""
+
+from slimzoo import cli
+from slimzoo.config import DownloadConfig
+
+
+def main(config: DownloadConfig) -> None:
+    """Makes the checkpoint that `config` describes ready and prints where it is."""
+    from slimzoo.pretrained import fetch  # TensorFlow takes seconds; --help does not.
+
+    print(fetch(config))
+
+
+if __name__ == "__main__":
+    cli.run(main, DownloadConfig)

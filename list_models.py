@@ -1,0 +1,19 @@
+r"""Lists networks: size, parameters, multiply-adds, accuracy, preprocessing.
+
+python list_models.py
+python list_models.py --format=csv 'mobilenet*' 'resnet_v2_*'
+"""
+
+from slimzoo import cli
+from slimzoo.config import ListConfig
+
+
+def main(config: ListConfig, patterns: list[str]) -> None:
+    """Prints the networks whose names match one of `patterns`, by default all."""
+    from slimzoo import models  # TensorFlow takes seconds; --help does not.
+
+    print(models.listing(config, patterns))
+
+
+if __name__ == "__main__":
+    cli.run(main, ListConfig, operands="patterns")

@@ -1,0 +1,239 @@
+"""Published checkpoints: choosing one, getting it, making it ready to be used."""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import pathlib
+import shutil
+import urllib.parse
+from collections.abc import Iterable, Iterator
+
+from absl import logging
+
+from datasets import imagenet
+from nets.nets_factory import NETWORKS
+from nets.published import PublishedCheckpoint
+from nets.registry import Network
+from slimzoo import archives, checkpoints, download, files, model_info
+from slimzoo.config import DownloadConfig
+from slimzoo.errors import UserError
+
+MIRROR_VARIABLE = "SLIMZOO_MIRROR"
+
+
+def fetch(config: DownloadConfig) -> str:
+    """Makes a published checkpoint ready, unless it is there already.
+
+    It gets a directory of its own in `checkpoint_dir`, with a model.json, which is
+    whole or not there.
+
+    Returns:
+      The path of the checkpoint, as `--checkpoint_path` takes it.
+
+    Raises:
+      UserError: for what the user can mend.
+    """
+    if not config.checkpoint_dir:
+        raise UserError("--checkpoint_dir is missing: give where to put checkpoints")
+    published = choose(config)
+    directory = pathlib.Path(config.checkpoint_dir)
+    target = directory / published.name
+    with _locked(directory):
+        if found := checkpoints.latest(str(target)):
+            logging.info("%s is there already.", found)
+            return found
+        if target.exists():
+            raise UserError(
+                f"there is no checkpoint in {target}: {files.listing(str(target))}. "
+                "Move it away to get it anew."
+            )
+        mirror = config.mirror or os.environ.get(MIRROR_VARIABLE) or ""
+        if mirror and "://" not in mirror:
+            _unpack(_find_in(mirror, published.url), target, published)
+        else:
+            archive = directory / f".{published.name}.tar.gz"
+            _download(published.url, mirror, archive)
+            try:
+                _unpack(archive, target, published)
+            finally:
+                archive.unlink()
+    return checkpoints.latest(str(target)) or ""
+
+
+def choose(config: DownloadConfig) -> PublishedCheckpoint:
+    """The published checkpoint that `config` describes; of several, the likeliest.
+
+    Raises:
+      UserError: if there is none.
+    """
+    if not config.model_name:
+        raise UserError("--model_name is missing; list_models.py lists the networks")
+    network = NETWORKS[config.model_name]
+    if not network.checkpoints:
+        known = [other.name for other in NETWORKS.values() if other.checkpoints]
+        raise UserError(
+            f"no checkpoint of {network.name} was published; there are some of "
+            f"{', '.join(sorted(known))}"
+        )
+    fitting = [c for c in network.checkpoints if _fits(c, network, config)]
+    if not fitting:
+        raise UserError(
+            f"no such checkpoint of {network.name} was published. There are:\n"
+            + "\n".join(_overview(network.checkpoints))
+        )
+    best = max(fitting, key=lambda c: _preference(c, network))
+    if len(fitting) > 1:
+        logging.info(
+            "%d published checkpoints of %s fit; taking that of %s. There are:\n%s",
+            *(len(fitting), network.name, _description(best)),
+            "\n".join(_overview(fitting)),
+        )
+    return best
+
+
+def _fits(
+    checkpoint: PublishedCheckpoint, network: Network, config: DownloadConfig
+) -> bool:
+    own_width = getattr(network.function, "keywords", {}).get("depth_multiplier", 1.0)
+    wanted = (
+        (config.depth_multiplier, checkpoint.depth_multiplier or own_width),
+        (config.image_size, checkpoint.image_size),
+        (config.date and config.date.replace("_", "-"), checkpoint.date),
+        (config.quantized, checkpoint.quantized),
+    )
+    return all(value in (None, fact) for value, fact in wanted)
+
+
+def _preference(checkpoint: PublishedCheckpoint, network: Network) -> tuple:
+    return (
+        checkpoint.depth_multiplier is None,
+        not checkpoint.quantized,
+        checkpoint.image_size == network.image_size,
+        checkpoint.date or "",
+        checkpoint.image_size,
+    )
+
+
+def _description(checkpoint: PublishedCheckpoint, sizes: str = "") -> str:
+    width = checkpoint.depth_multiplier
+    facts = [
+        f"--depth_multiplier={width:g}" if width else "",
+        f"--image_size={sizes or checkpoint.image_size}",
+        f"--date={checkpoint.date}" if checkpoint.date else "",
+        "--quantized" if checkpoint.quantized else "",
+    ]
+    return " ".join(filter(None, facts))
+
+
+def _overview(found: Iterable[PublishedCheckpoint]) -> Iterator[str]:
+    """A line for those that differ in size only."""
+
+    def but_size(checkpoint):
+        width = checkpoint.depth_multiplier or 0
+        return width, checkpoint.date or "", checkpoint.quantized
+
+    for _, group in itertools.groupby(sorted(found, key=but_size), but_size):
+        alike = list(group)
+        sizes = "|".join(str(c.image_size) for c in alike)
+        yield f"  {_description(alike[0], sizes)}"
+
+
+@contextlib.contextmanager
+def _locked(directory: pathlib.Path) -> Iterator[None]:
+    """Makes `directory`; other processes that lock it wait until the block ends."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"cannot write to {directory}: {error.strerror}") from error
+    try:
+        with contextlib.suppress(OSError):  # File systems without locks.
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logging.info("Waiting for another process to leave %s", directory)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _places(url: str) -> Iterator[str]:
+    """Where a mirror may have `url`: below its host and path, or any end of them."""
+    parts = urllib.parse.urlsplit(url)
+    names = [parts.netloc, *parts.path.strip("/").split("/")]
+    for start in range(len(names)):
+        yield "/".join(names[start:])
+
+
+def _find_in(mirror: str, url: str) -> pathlib.Path:
+    for place in _places(url):
+        path = pathlib.Path(mirror, place)
+        if path.is_file():
+            return path
+    raise UserError(
+        f"there is no {pathlib.Path(mirror, place)}: {files.listing(mirror)}. Put the "
+        f"archive there, from {url}"
+    )
+
+
+def _download(url: str, mirror: str, archive: pathlib.Path) -> None:
+    advice = (
+        f"On a machine without a network, put {url} into a directory and name it by "
+        f"--mirror or {MIRROR_VARIABLE}."
+    )
+    if not mirror:
+        return download.download(url, archive, advice)
+    *longer, shortest = (f"{mirror.rstrip('/')}/{place}" for place in _places(url))
+    for candidate in longer:
+        with contextlib.suppress(download.NotFoundError):
+            return download.download(candidate, archive)
+    return download.download(shortest, archive, advice)
+
+
+def _unpack(
+    archive: pathlib.Path, target: pathlib.Path, published: PublishedCheckpoint
+) -> None:
+    """Makes `target` of an archive; it is there whole or not at all."""
+    work = target.with_name(f".{target.name}.unpacking")
+    shutil.rmtree(work, ignore_errors=True)  # Of a process that was killed.
+    try:
+        work.mkdir()
+        archives.extract_tarball(archive, work)
+        checkpoint = _checkpoint_in(work, archive)
+        checkpoints.shapes(str(checkpoint))  # Can it be read?
+        _info(published).write(str(checkpoint.parent))
+        state = f'model_checkpoint_path: "{checkpoint.relative_to(work)}"\n'
+        (work / "checkpoint").write_text(state, "utf-8")
+        work.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _checkpoint_in(work: pathlib.Path, archive: pathlib.Path) -> pathlib.Path:
+    """The checkpoint that was unpacked; of several, the moving averages in `ema`."""
+    indices = work.rglob("*.index")
+    found = [path.with_name(path.name.removesuffix(".index")) for path in indices]
+    found = found or list(work.rglob("*.ckpt"))  # Of the old V1 format.
+    if not found:
+        raise UserError(f"there is no checkpoint in {archive}")
+    return min(found, key=lambda path: (path.parent.name != "ema", path))
+
+
+def _info(published: PublishedCheckpoint) -> model_info.ModelInfo:
+    names = imagenet.create_readable_names_for_imagenet_labels()
+    return model_info.ModelInfo(
+        model_name=published.network,
+        labels_offset=published.labels_offset,
+        image_size=published.image_size,
+        channels=NETWORKS[published.network].channels,
+        preprocessing_name=published.preprocessing,
+        use_grayscale=False,
+        dataset_name="imagenet",
+        num_classes=published.classes,
+        labels=tuple(names[i] for i in range(published.labels_offset, len(names))),
+        network_arguments=published.network_arguments or None,
+    )
