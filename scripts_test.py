@@ -1,7 +1,5 @@
 """The scripts as people run them: commands, on small real data."""
 
-import csv
-import io
 import json
 import os
 import pathlib
@@ -13,39 +11,18 @@ import sys
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from PIL import Image
 
-from datasets import dataset_utils, download_and_convert_shapes
-
-ROOT = pathlib.Path(__file__).resolve().parent
-ONE_SCREEN = 24  # Lines.
-
-
-def run(*command, check=True):
-    """Runs a Python command in the checkout; arguments are made strings."""
-    result = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    if check:
-        assert result.returncode == 0, result.stdout + result.stderr
-    return result
-
-
-def fails(*command):
-    """Runs a command that must fail with a short message; returns the message."""
-    result = run(*command, check=False)
-    assert result.returncode != 0
-    assert "Traceback" not in result.stderr
-    assert len(result.stderr.splitlines()) <= ONE_SCREEN
-    return result.stderr
-
-
-def metrics(eval_dir):
-    return json.loads((eval_dir / "metrics.json").read_text())
+from datasets import download_and_convert_shapes
+from slimzoo.testing import (
+    FLOWERS_FROM_IMAGENET,
+    PUBLISHED_MODEL,
+    ROOT,
+    TRAIN_ON_SHAPES,
+    fails,
+    metrics,
+    photo_labels,
+    run,
+)
 
 
 def freeze(graph, checkpoint, output_node, frozen):
@@ -55,63 +32,6 @@ def freeze(graph, checkpoint, output_node, frozen):
         *(f"--input_checkpoint={checkpoint}", f"--output_graph={frozen}"),
         f"--output_node_names={output_node}",
     )
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory):
-    """The data set shapes, converted by command."""
-    path = tmp_path_factory.mktemp("shapes")
-    command = ("download_and_convert_data.py", "--dataset_name=shapes")
-    run(*command, f"--dataset_dir={path}")
-    return path
-
-
-TRAIN_ON_SHAPES = (
-    "train_image_classifier.py",
-    "--dataset_name=shapes",
-    "--model_name=mobilenet_v1_025",
-    "--train_image_size=64",
-    "--batch_size=8",
-    "--max_number_of_steps=3",
-    "--seed=1",
-)
-
-
-@pytest.fixture(scope="module")
-def trained(shapes, tmp_path_factory):
-    """A directory that three steps of training wrote."""
-    path = tmp_path_factory.mktemp("trained")
-    run(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={path}")
-    return path
-
-
-def _labels(photos):
-    return csv.DictReader((photos / "labels.csv").read_text().splitlines())
-
-
-@pytest.fixture(scope="module")
-def imagenet(shared_data, tmp_path_factory):
-    """The 200 ImageNet photos as records of a validation split."""
-    directory = tmp_path_factory.mktemp("imagenet")
-    photos = shared_data / "imagenet_samples"
-    with tf.io.TFRecordWriter(str(directory / "validation-00000-of-00001")) as writer:
-        for row in _labels(photos):
-            content = (photos / row["file"]).read_bytes()
-            width, height = Image.open(io.BytesIO(content)).size
-            example = dataset_utils.image_to_tfexample(
-                content, b"jpeg", height, width, int(row["label"])
-            )
-            writer.write(example.SerializeToString())
-    return directory
-
-
-@pytest.fixture(scope="module")
-def published(shared_data):
-    """The directory of the published MobileNet v1 0.25 checkpoint at 128x128."""
-    return shared_data / "checkpoints" / "mobilenet_v1_0.25_128"
-
-
-PUBLISHED_MODEL = ("--model_name=mobilenet_v1_025", "--eval_image_size=128")
 
 
 def test_training_writes_what_later_steps_need(trained):
@@ -273,7 +193,7 @@ def test_published_checkpoint_frozen_gives_the_published_outputs(
     freeze(graph, published / "mobilenet_v1_0.25_128.ckpt", node, frozen)
     expected = np.load(published / "imagenet_samples_outputs.npz")["outputs"]
     photos = shared_data / "imagenet_samples"
-    names = [row["file"] for row in _labels(photos)]
+    names = [row["file"] for row in photo_labels(photos)]
     preprocess = preprocessing_factory.get_preprocessing("mobilenet_v1_025")
     with tf.Graph().as_default(), tf.Session() as session:
         content = tf.placeholder(tf.string)
@@ -327,27 +247,6 @@ def test_exporting_inception_v3(tmp_path):
     assert 'op: "VariableV2"' in text.read_text()
 
 
-FLOWERS_FROM_IMAGENET = (
-    "train_image_classifier.py",
-    "--dataset_name=flowers",
-    "--model_name=mobilenet_v1_025",
-    "--train_image_size=128",
-    "--batch_size=4",
-    "--max_number_of_steps=2",
-)
-
-
-@pytest.fixture(scope="module")
-def flowers(shared_data, tmp_path_factory):
-    """The flower photos at hand, converted by command."""
-    path = tmp_path_factory.mktemp("flowers")
-    run(
-        *("download_and_convert_data.py", "--dataset_name=flowers"),
-        *(f"--dataset_dir={path}", f"--source_dir={shared_data}"),
-    )
-    return path
-
-
 def test_fine_tuning_trains_what_it_says(flowers, published, tmp_path):
     logits = "MobilenetV1/Logits"
     result = run(
@@ -355,8 +254,9 @@ def test_fine_tuning_trains_what_it_says(flowers, published, tmp_path):
         *(f"--checkpoint_path={published}", f"--train_dir={tmp_path}"),
         *(f"--checkpoint_exclude_scopes={logits}", f"--trainable_scopes={logits}"),
     )
-    assert "135 variables restored, 2 start anew" in result.stderr
-    assert "Training 2 of 83 variables" in result.stderr
+    assert "135 variables restored" in result.stderr
+    assert "2 start anew: MobilenetV1/Logits" in result.stderr
+    assert "2 of 83 variables, 1,285 of 214,357 parameters" in result.stderr
     before = tf.train.load_checkpoint(str(published / "mobilenet_v1_0.25_128.ckpt"))
     after = tf.train.load_checkpoint(str(tmp_path))
     for name in ("Conv2d_0/weights", "Conv2d_13_pointwise/BatchNorm/gamma"):

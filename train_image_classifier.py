@@ -5,7 +5,7 @@ python train_image_classifier.py --model_name=mobilenet_v1 --dataset_name=flower
 """
 
 from slimzoo import cli
-from slimzoo.config import TrainConfig
+from slimzoo.train_config import TrainConfig
 
 
 def main(config: TrainConfig) -> None:

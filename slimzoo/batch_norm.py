@@ -34,3 +34,28 @@ def grow_decay(arg_scope: dict[Any, Any], step: tf.Tensor) -> dict[Any, Any]:
             arguments = arguments | {"normalizer_params": params}
         adapted[layer] = arguments
     return adapted
+
+
+def freeze(arg_scope: dict[Any, Any]) -> dict[Any, Any]:
+    """An arg scope whose batch norm stays as it is and uses its moving averages.
+
+    It does so even where a network says that it is training.
+
+    Args:
+      arg_scope: as a network's arg scope function returns it; not changed.
+    """
+    batch_norm = slim.arg_scope_func_key(slim.batch_norm)
+    return arg_scope | {batch_norm: _Frozen(arg_scope.get(batch_norm, {}))}
+
+
+class _Frozen(dict):
+    """Batch norm's arguments, of which inner arg scopes cannot change two."""
+
+    def __init__(self, arguments):
+        super().__init__(arguments, is_training=False, trainable=False)
+
+    def copy(self):
+        return _Frozen(self)
+
+    def update(self, arguments):
+        super().update(_Frozen(arguments))

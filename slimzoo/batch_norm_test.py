@@ -3,8 +3,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from nets import inception, lenet, mobilenet_v1
-from slimzoo.batch_norm import grow_decay
+from nets import inception, lenet, mobilenet_v1, nets_factory
+from slimzoo.batch_norm import freeze, grow_decay
 from slimzoo.graph import classic_graph
 
 PIXEL = 3.0
@@ -122,3 +122,25 @@ def test_network_without_batch_norm_is_as_before():
                     session.run(initializer, {initializer.inputs[1]: value})
                 logits.append(session.run(output))
     np.testing.assert_array_equal(logits[0], logits[1])
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "mobilenet_v1_025", "resnet_v2_50"])
+def test_frozen_batch_norm_is_that_of_inference(name):
+    """Whatever the network's own scopes say, inside or outside of it."""
+    with classic_graph():
+        network_fn = nets_factory.get_network_fn(
+            name, 0, is_training=True, adapt_arg_scope=freeze
+        )
+        network_fn(tf.placeholder(tf.float32, [2, 96, 96, 3]))
+        assert not tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+        trained = {variable.op.name for variable in tf.trainable_variables()}
+        frozen = {v.op.name for v in tf.global_variables()} - trained
+        of_batch_norm = {"beta", "gamma", "moving_mean", "moving_variance"}
+        assert trained and not {n.split("/")[-1] for n in trained} & of_batch_norm
+        assert {name.split("/")[-1] for name in frozen} <= of_batch_norm
+        modes = {
+            op.get_attr("is_training")
+            for op in tf.get_default_graph().get_operations()
+            if op.type.startswith("FusedBatchNorm")
+        }
+        assert modes == {False}

@@ -1,7 +1,9 @@
 """Finding checkpoints, looking into them, and fitting them to a graph."""
 
 import contextlib
+import pathlib
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
@@ -10,6 +12,7 @@ from slimzoo import errors, files
 from slimzoo.errors import UserError
 
 # TensorFlow's reader translates some of its errors to Python's.
+_SAVING = ("SaveV2", "MergeV2Checkpoints")
 _READER_ERRORS = (tf.errors.OpError, ValueError, IndexError)
 
 
@@ -189,6 +192,37 @@ def explained_errors(checkpoint: str) -> Iterator[None]:
         tf.errors.OutOfRangeError,
     ) as error:
         raise _unreadable(checkpoint, error) from error
+
+
+@contextlib.contextmanager
+def explained_save_errors(directory: str) -> Iterator[None]:
+    """Turns what fails in writing to `directory` into an error for the user.
+
+    Raises:
+      UserError: when the disk is full or cannot be written; the checkpoints before are
+        still there.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        is_saving = error.op is not None and error.op.type in _SAVING
+        if not is_saving and directory not in error.message:
+            raise
+        _remove_unfinished(directory)
+        raise UserError(
+            f"cannot write to {directory}: {errors.reason(error.message)}. The last "
+            f"checkpoint there is {latest(directory)}; make room and start again to go "
+            "on from it."
+        ) from error
+
+
+def _remove_unfinished(directory):
+    for pattern in ("*_temp", "*.tempstate*", "*.meta.tmp*"):
+        for path in pathlib.Path(directory).glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def scopes_of(names: Iterable[str], depth: int = 2) -> list[str]:

@@ -383,3 +383,25 @@ def test_scope_has_to_be_the_beginning_of_a_name():
     assert str(error.value) == (
         "--flag: no variable is in the scope 'Logits'; there are Net/Logits, Net/conv_1"
     )
+
+
+def test_what_fails_in_writing_a_checkpoint_is_told(tmp_path):
+    good = tmp_path / "model.ckpt-1"
+    with tf.Graph().as_default(), tf.Session() as session:
+        session.run(tf.get_variable("x", [3]).initializer)
+        saver = tf.train.Saver()
+        saver.save(session, str(tmp_path / "model.ckpt"), 1)
+        (tmp_path / "model.ckpt-2_temp").mkdir()
+        (tmp_path / "model.ckpt-2.index").mkdir()  # In the way.
+        message = f"cannot write to {tmp_path}: .*last checkpoint there is {good}"
+        with pytest.raises(UserError, match=message):
+            with checkpoints.explained_save_errors(str(tmp_path)):
+                saver.save(session, str(tmp_path / "model.ckpt"), 2)
+    assert not list(tmp_path.glob("*temp*"))
+
+
+def test_other_errors_are_not_about_writing(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            with checkpoints.explained_save_errors(str(tmp_path)):
+                session.run(tf.debugging.check_numerics(float("nan"), "bad"))

@@ -78,7 +78,7 @@ def classify(config: ClassifyConfig, pictures: Sequence[str]) -> Iterator[Answer
         classifier = _from_graph(config) if config.graph else _from_checkpoint(config)
     # Neither graph nor session is the default one while the caller has an answer.
     with contextlib.closing(
-        tf.Session(graph=graph, config=session_config())
+        tf.Session(graph=graph, config=session_config(config.gpu_memory_growth))
     ) as session:
         with graph.as_default():
             classifier.restore(session)
@@ -156,6 +156,7 @@ def _from_checkpoint(config: ClassifyConfig) -> _Classifier:
     images = tf.placeholder(tf.float32, shape, INPUT_NAME)
     probabilities = tf.nn.softmax(inference.logits(info, images))
     restore = inference.restorer(info, checkpoint)
+    inference.tell_weights(info, checkpoint)
     return _classifier(config, info, images, probabilities, restore)
 
 

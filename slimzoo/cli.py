@@ -2,14 +2,15 @@
 
 import dataclasses
 import logging as standard_logging
+import pathlib
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import app, flags, logging
 
-from slimzoo import quiet
+from slimzoo import errors, quiet
 from slimzoo.errors import UserError
 
 _DEFINE = {
@@ -38,14 +39,53 @@ def define_flags(config_class: type, values: flags.FlagValues = flags.FLAGS) -> 
         )
 
 
-def read_flags(config_class: type, values: flags.FlagValues = flags.FLAGS) -> Any:
-    """The config that parsed flags describe; recorded options only when given."""
-    given = {}
+def read_flags(
+    config_class: type,
+    values: flags.FlagValues = flags.FLAGS,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """The config that parsed flags describe; recorded options only when given.
+
+    Args:
+      config_class: a dataclass of options.
+      values: parsed flags, which win over `options`.
+      options: what `read_options` has read from a file.
+    """
+    given = dict(options or {})
     for field in dataclasses.fields(config_class):
         flag = values[field.name]
-        if flag.present or "flag_default" not in field.metadata:
+        is_default = "flag_default" not in field.metadata and field.name not in given
+        if flag.present or is_default:
             given[field.name] = flag.value
     return config_class(**given)
+
+
+def read_options(path: str, config_class: type) -> dict[str, Any]:
+    """Options by name from a YAML or JSON file, such as training's config.json.
+
+    Raises:
+      UserError: when the file is not there, or names an option that `config_class`
+        lacks, or gives one a value of another type.
+    """
+    import yaml  # Takes a while, and most runs do without.
+
+    try:
+        options = yaml.safe_load(pathlib.Path(path).read_text("utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read --config={path}: {error}") from error
+    if not isinstance(options, dict):
+        raise UserError(f"--config={path} should map options to values")
+    values = flags.FlagValues()
+    define_flags(config_class, values)
+    for name, value in options.items():
+        if name not in values:
+            raise errors.unknown(f"{path}: there is no option {name}", name, values)
+        try:
+            if value is not None:
+                values[name].parse(str(value))
+        except flags.Error as error:
+            raise UserError(f"{path}: {error}") from error
+    return {n: values[n].value for n, value in options.items() if value is not None}
 
 
 def run(main: Callable[..., Any], config_class: type, operands: str = "") -> None:
@@ -66,7 +106,9 @@ def run(main: Callable[..., Any], config_class: type, operands: str = "") -> Non
                 raise UserError(
                     f"unexpected argument {argv[1]!r}: flags are given as --name=value"
                 )
-            config = read_flags(config_class)
+            path = flags.FLAGS.config
+            options = read_options(path, config_class) if path else {}
+            config = read_flags(config_class, options=options)
             quiet.start_tensorflow()
             main(config, argv[1:]) if operands else main(config)
         except UserError as error:
@@ -75,6 +117,13 @@ def run(main: Callable[..., Any], config_class: type, operands: str = "") -> Non
         return 0
 
     define_flags(config_class)
+    flags.DEFINE_string(
+        "config",
+        None,
+        "YAML or JSON file of options, such as the config.json that training writes; "
+        "flags win over it.",
+        module_name=sys.argv[0],
+    )
     app.run(guarded)
 
 

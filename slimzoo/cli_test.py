@@ -13,10 +13,13 @@ from slimzoo import cli, config
 from slimzoo.config import (
     ClassifyConfig,
     ConvertConfig,
+    DownloadConfig,
     EvalConfig,
     ExportConfig,
-    TrainConfig,
+    ListConfig,
 )
+from slimzoo.errors import UserError
+from slimzoo.train_config import TrainConfig
 
 HERE = pathlib.Path(__file__).parent
 ORIGINAL = json.loads((HERE / "original_flags.json").read_text())
@@ -26,6 +29,7 @@ CONFIGS = {
     "export_inference_graph": ExportConfig,
     "download_and_convert_data": ConvertConfig,
 }
+ALL_CONFIGS = [*CONFIGS.values(), ClassifyConfig, DownloadConfig, ListConfig]
 # The original's "test" is a split that half of its data sets lack; here the default
 # is the data set's own evaluation split.
 CHANGED_DEFAULTS = {("eval_image_classifier", "dataset_split_name"): None}
@@ -61,7 +65,7 @@ def test_flag_of_the_original_has_its_type_and_default(script, flag):
     assert type(ours.default) in (type(default), type(None))
 
 
-@pytest.mark.parametrize("config_class", [*CONFIGS.values(), ClassifyConfig])
+@pytest.mark.parametrize("config_class", ALL_CONFIGS)
 def test_every_option_becomes_a_flag_with_a_description(config_class):
     values = defined(config_class)
     names = {field.name for field in dataclasses.fields(config_class)}
@@ -97,7 +101,7 @@ def test_values_are_read_with_their_types():
 
 
 def test_without_arguments_the_config_has_its_own_defaults():
-    for config_class in [*CONFIGS.values(), ClassifyConfig]:
+    for config_class in ALL_CONFIGS:
         assert read(config_class) == config_class()
 
 
@@ -261,6 +265,51 @@ def test_unknown_flag_is_told_without_stack_trace(run):
 def test_help_shows_only_the_flags_of_the_program_and_is_quick(run):
     result = run("--help")
     listed = re.findall(r"^  --(?:\[no\])?(\w+):", result.stdout, re.MULTILINE)
-    assert sorted(listed) == ["dataset_dir", "dataset_name", "source_dir"]
+    assert sorted(listed) == ["config", "dataset_dir", "dataset_name", "source_dir"]
     assert "Where the records are written." in result.stdout
     assert result.stdout.endswith("\nno tensorflow\n")
+
+
+# Options from a file
+
+
+def options_of(tmp_path, text):
+    path = tmp_path / "options.yaml"
+    path.write_text(text)
+    return cli.read_options(str(path), TrainConfig)
+
+
+def test_options_from_a_file_give_way_to_flags(tmp_path):
+    text = "batch_size: 8\nlearning_rate: 1\nmodel_name: lenet\nseed: null\n"
+    options = options_of(tmp_path, text + "use_grayscale: true\n")
+    assert options["learning_rate"] == 1.0 and isinstance(
+        options["learning_rate"], float
+    )
+    values = defined(TrainConfig)
+    values(["program", "--batch_size=16"])
+    assert cli.read_flags(TrainConfig, values, options) == TrainConfig(
+        batch_size=16, learning_rate=1.0, model_name="lenet", use_grayscale=True
+    )
+
+
+def test_a_written_config_reads_as_itself(tmp_path):
+    config = TrainConfig(
+        model_name="lenet", warmup_epochs=1.5, seed=3, clone_on_cpu=True
+    )
+    options = options_of(tmp_path, json.dumps(dataclasses.asdict(config)))
+    assert TrainConfig(**options) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batch_sise: 8", "Did you mean batch_size"),
+        ("batch_size: many", "batch_size"),
+        ("batch_size: 0", "batch_size"),
+        ("- batch_size", "map options to values"),
+        ("a: [", "cannot read"),
+    ],
+)
+def test_mistakes_in_a_file_of_options_are_told(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        options_of(tmp_path, text)

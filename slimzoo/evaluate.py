@@ -11,7 +11,7 @@ from preprocessing import preprocessing_factory
 from slimzoo import checkpoints, files, inference, model_info
 from slimzoo.config import EvalConfig
 from slimzoo.errors import UserError
-from slimzoo.graph import classic_graph, session_config
+from slimzoo.graph import classic_graph, explained_memory_errors, session_config
 from slimzoo.metrics import Metrics
 
 
@@ -46,8 +46,17 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
         *(info.image_size, info.image_size, info.preprocessing_name),
         info.labels_offset,
     )
-    with classic_graph(), input_pipeline.explained_errors():
-        metrics = _count(config, info, dataset, checkpoint)
+    inference.tell_weights(info, checkpoint)
+    metrics = measure(
+        info,
+        dataset,
+        checkpoint,
+        batch_size=config.batch_size,
+        max_num_batches=config.max_num_batches,
+        num_threads=config.num_preprocessing_threads,
+        master=config.master,
+        gpu_memory_growth=config.gpu_memory_growth,
+    )
     step = checkpoints.step_of(checkpoint)
     results = metrics.means() | {
         "dataset_name": info.dataset_name,
@@ -58,7 +67,7 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
         "moving_averages": bool(info.moving_average_decay),
     }
     files.write_json(pathlib.Path(config.eval_dir) / "metrics.json", results)
-    _write_summaries(config.eval_dir, results, step)
+    write_summaries(config.eval_dir, results, step)
     return results
 
 
@@ -66,9 +75,58 @@ def _evaluation_split(dataset_name: str) -> str:
     return dataset_factory.DATASETS[dataset_name].evaluation_split
 
 
-def _count(
-    config: EvalConfig, info: model_info.ModelInfo, dataset: Any, checkpoint: str
+def measure(
+    info: model_info.ModelInfo,
+    dataset: Any,
+    checkpoint: str,
+    *,
+    batch_size: int = 100,
+    max_num_batches: int | None = None,
+    num_threads: int = 4,
+    master: str = "",
+    gpu_memory_growth: bool = False,
 ) -> Metrics:
+    """Evaluates `checkpoint` on a split, in a graph of its own.
+
+    Args:
+      info: of the network.
+      dataset: a `slim.dataset.Dataset`.
+      checkpoint: as `checkpoints.find` returns it.
+      batch_size: pictures per step; it does not affect results.
+      max_num_batches: None for all.
+      num_threads: pictures preprocessed in parallel.
+      master: address of the TensorFlow server.
+      gpu_memory_growth: take GPU memory as it is needed.
+
+    Raises:
+      UserError: when the checkpoint does not fit, or there is nothing to read.
+    """
+    with (
+        classic_graph(),
+        input_pipeline.explained_errors(),
+        explained_memory_errors(batch_size),
+    ):
+        [(images, labels)] = _batch(
+            info, dataset, batch_size, max_num_batches, num_threads
+        )
+        logits = inference.logits(info, images)
+        restore = inference.restorer(info, checkpoint)
+        start_reading = tf.tables_initializer()
+        metrics = Metrics()
+        with tf.Session(master, config=session_config(gpu_memory_growth)) as session:
+            restore(session)
+            session.run(start_reading)
+            while True:
+                try:
+                    metrics.add(*session.run([logits, labels]))
+                except tf.errors.OutOfRangeError:
+                    break
+    if not metrics.count:
+        raise UserError(f"the records in {dataset.data_sources} hold no images")
+    return metrics
+
+
+def _batch(info, dataset, batch_size, max_num_batches, num_threads):
     preprocess = preprocessing_factory.get_preprocessing(
         info.preprocessing_name,
         use_grayscale=info.use_grayscale,
@@ -78,31 +136,17 @@ def _count(
     batches = input_pipeline.eval_batches(
         dataset,
         preprocess,
-        config.batch_size,
+        batch_size,
         labels_offset=info.labels_offset,
-        num_threads=config.num_preprocessing_threads,
+        num_threads=num_threads,
     )
-    if config.max_num_batches is not None:
-        batches = batches.take(config.max_num_batches)
-    [(images, labels)] = input_pipeline.next_batches(batches, 1)
-    logits = inference.logits(info, images)
-    restore = inference.restorer(info, checkpoint)
-    start_reading = tf.tables_initializer()
-    metrics = Metrics()
-    with tf.Session(config.master, config=session_config()) as session:
-        restore(session)
-        session.run(start_reading)
-        while True:
-            try:
-                metrics.add(*session.run([logits, labels]))
-            except tf.errors.OutOfRangeError:
-                break
-    if not metrics.count:
-        raise UserError(f"the records in {config.dataset_dir} hold no images")
-    return metrics
+    if max_num_batches is not None:
+        batches = batches.take(max_num_batches)
+    return input_pipeline.next_batches(batches, 1)
 
 
-def _write_summaries(eval_dir: str, results: dict[str, Any], step: int) -> None:
+def write_summaries(eval_dir: str, results: dict[str, Any], step: int) -> None:
+    """Writes the summaries of `results`, as `Metrics.means` gives them."""
     values = {"eval/Accuracy": results["top_1"], "eval/Recall_5": results["top_5"]}
     summary = tf.Summary()
     for tag, value in values.items():

@@ -6,7 +6,6 @@ import tensorflow.compat.v1 as tf
 from absl import logging
 
 from datasets import dataset_factory
-from nets import nets_factory
 from slimzoo import files, model_info
 from slimzoo.config import ExportConfig
 from slimzoo.errors import UserError
@@ -34,9 +33,7 @@ def export(config: ExportConfig) -> str:
     info = model_info.with_classes(info, dataset)
     with classic_graph() as graph:
         images = tf.placeholder(tf.float32, _input_shape(config, info), INPUT_NAME)
-        network_fn = nets_factory.get_network_fn(
-            info.model_name, info.num_classes, is_training=config.is_training
-        )
+        network_fn = info.network_fn(is_training=config.is_training)
         logits, end_points = network_fn(images)
         output = end_points.get("Predictions", logits)
         path = pathlib.Path(config.output_file)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import tensorflow.compat.v1 as tf
 
+from slimzoo.errors import UserError, reason
+
 
 @contextlib.contextmanager
 def classic_graph(seed: int | None = None) -> Iterator[tf.Graph]:
@@ -37,6 +39,31 @@ def _first_control_flow() -> Iterator[None]:
         tf.enable_control_flow_v2()
 
 
-def session_config() -> tf.ConfigProto:
-    """How sessions run: operations without a kernel on their device move to the CPU."""
-    return tf.ConfigProto(allow_soft_placement=True)
+def session_config(gpu_memory_growth: bool = False) -> tf.ConfigProto:
+    """How sessions run: operations without a kernel on their device move to the CPU.
+
+    Args:
+      gpu_memory_growth: take GPU memory as it is needed, not all at once.
+    """
+    config = tf.ConfigProto(allow_soft_placement=True)
+    config.gpu_options.allow_growth = gpu_memory_growth
+    return config
+
+
+@contextlib.contextmanager
+def explained_memory_errors(batch_size: int) -> Iterator[None]:
+    """Turns running out of memory into an error for the user.
+
+    Raises:
+      UserError: names the batch size and what to try.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        if "OOM" not in error.message:
+            raise
+        raise UserError(
+            f"out of memory at --batch_size={batch_size}: {reason(error.message)}. "
+            f"Try --batch_size={max(1, batch_size // 2)} or smaller pictures; on a GPU "
+            "that other programs use too, --gpu_memory_growth."
+        ) from error

@@ -1,7 +1,8 @@
 import pytest
 import tensorflow.compat.v1 as tf
 
-from slimzoo.graph import classic_graph, session_config
+from slimzoo.errors import UserError
+from slimzoo.graph import classic_graph, explained_memory_errors, session_config
 
 
 def test_graph_is_new_and_the_default_one_inside():
@@ -69,3 +70,15 @@ def test_sessions_move_operations_to_a_device_that_has_them():
     with classic_graph(), tf.device("/gpu:7"):
         with tf.Session(config=session_config()) as session:
             assert session.run(tf.constant(1) + 1) == 2
+
+
+def test_running_out_of_memory_is_told():
+    with classic_graph(), tf.Session() as session, pytest.raises(UserError) as told:
+        with explained_memory_errors(batch_size=32):
+            session.run(tf.random.uniform([1 << 20, 1 << 20, 1 << 10]))
+    assert "--batch_size=32" in str(told.value) and "--batch_size=16" in str(told.value)
+
+
+def test_gpu_memory_growth():
+    assert session_config(True).gpu_options.allow_growth
+    assert not session_config().gpu_options.allow_growth

@@ -8,7 +8,6 @@ import tf_slim as slim
 from absl import logging
 from google.protobuf.message import DecodeError
 
-from nets import nets_factory
 from nets.registry import NETWORKS
 from slimzoo import checkpoints
 from slimzoo.errors import UserError
@@ -17,8 +16,7 @@ from slimzoo.model_info import ModelInfo
 
 def logits(info: ModelInfo, images: tf.Tensor) -> tf.Tensor:
     """Builds the network; returns logits `[batch, classes]` of preprocessed images."""
-    network_fn = nets_factory.get_network_fn(info.model_name, info.num_classes)
-    return network_fn(images)[0]
+    return info.network_fn()(images)[0]
 
 
 def restorer(info: ModelInfo, checkpoint: str) -> Callable[[tf.Session], None]:
@@ -30,11 +28,9 @@ def restorer(info: ModelInfo, checkpoint: str) -> Callable[[tf.Session], None]:
       UserError: when the checkpoint does not fit the network.
     """
     variables = {v.op.name: v for v in slim.get_model_variables()}
-    averages = ""
     if info.moving_average_decay:
         average = tf.train.ExponentialMovingAverage(info.moving_average_decay)
         variables = {average.average_name(v): v for v in variables.values()}
-        averages = "moving averages of the "
     fitting = checkpoints.fitting(
         variables,
         checkpoint,
@@ -42,8 +38,13 @@ def restorer(info: ModelInfo, checkpoint: str) -> Callable[[tf.Session], None]:
         advice="check --dataset_name and --dataset_dir, or give --labels_offset=1 if "
         "the checkpoint has no background class.",
     )
-    logging.info("Using the %sweights of %s", averages, checkpoint)
     return checkpoints.restorer(fitting, checkpoint)
+
+
+def tell_weights(info: ModelInfo, checkpoint: str) -> None:
+    """Logs which values of the variables `restorer` takes."""
+    averages = "moving averages of the " if info.moving_average_decay else ""
+    logging.info("Using the %sweights of %s", averages, checkpoint)
 
 
 def load_frozen(path: str) -> tuple[tf.Tensor, tf.Tensor]:

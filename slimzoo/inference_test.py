@@ -47,6 +47,7 @@ def logits_restored(info, checkpoint):
     with classic_graph(), tf.Session() as session:
         logits = build(info)
         inference.restorer(info, checkpoint)(session)
+        inference.tell_weights(info, checkpoint)
         return session.run(logits)
 
 

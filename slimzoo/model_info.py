@@ -1,11 +1,14 @@
 """model.json: what a trained model needs to be used, beside its checkpoints."""
 
 import dataclasses
+import functools
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
-from nets.nets_factory import NETWORKS
+from nets import nets_factory
+from nets.registry import NETWORKS
 from slimzoo import files
 from slimzoo.errors import UserError
 
@@ -30,6 +33,8 @@ class ModelInfo:
       moving_average_decay: of the weights' moving averages; None or 0 without them.
       num_classes: width of the logits; None as long as nobody knows.
       labels: names of the network's classes in order; None without names.
+      network_arguments: what the network's function takes besides, such as a
+        `depth_multiplier` that `model_name` does not stand for.
     """
 
     model_name: str
@@ -42,6 +47,14 @@ class ModelInfo:
     moving_average_decay: float | None = None
     num_classes: int | None = None
     labels: tuple[str, ...] | None = None
+    network_arguments: dict[str, Any] | None = None
+
+    def network_fn(self, **options: Any) -> Callable[..., Any]:
+        """The network; `options` are those of `nets_factory.get_network_fn`."""
+        network_fn = nets_factory.get_network_fn(
+            self.model_name, self.num_classes, **options
+        )
+        return functools.partial(network_fn, **self.network_arguments or {})
 
     def write(self, directory: str) -> None:
         """Writes model.json into `directory`."""
@@ -63,6 +76,8 @@ def read(directory: str) -> Record:
         record = {key: value for key, value in content.items() if key in _FACTS}
         if record.get("labels") is not None:
             record["labels"] = tuple(record["labels"])
+        if record.get("network_arguments") is not None:
+            record["network_arguments"] = dict(record["network_arguments"])
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, TypeError) as error:
@@ -88,6 +103,8 @@ def settle(config: Any, record: Record, image_size: int | None) -> ModelInfo:
     defaults = {f.name: f.metadata.get("flag_default") for f in options}
     given = {f.name: getattr(config, f.name) for f in options}
     facts = _overlay(defaults, record, given, {"image_size": image_size})
+    if facts["model_name"] != record.get("model_name"):
+        facts.pop("network_arguments", None)  # They are of another network.
     network = NETWORKS[facts["model_name"]]
     of_network = {
         "image_size": network.image_size,

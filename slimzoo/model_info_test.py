@@ -3,12 +3,14 @@ import json
 import types
 
 import pytest
+import tensorflow.compat.v1 as tf
 
 from nets.registry import NETWORKS
 from slimzoo import model_info
-from slimzoo.config import ClassifyConfig, EvalConfig, ExportConfig, TrainConfig
+from slimzoo.config import ClassifyConfig, EvalConfig, ExportConfig
 from slimzoo.errors import UserError
 from slimzoo.model_info import ModelInfo
+from slimzoo.train_config import TrainConfig
 
 FULL = ModelInfo(
     model_name="lenet",
@@ -21,6 +23,7 @@ FULL = ModelInfo(
     moving_average_decay=0.5,
     dataset_name="flowers",
     labels=("rose", "tulip", "Löwenzahn"),
+    network_arguments={"dropout_keep_prob": 0.25},
 )
 RECORD = dataclasses.asdict(FULL)
 CONFIGS = (TrainConfig, EvalConfig, ExportConfig, ClassifyConfig)
@@ -60,7 +63,11 @@ def test_other_facts_in_the_file_are_ignored(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b'{"model_name"', b"[]", b"3", b'{"labels": 3}', b"\xff\xfe"]
+    "content",
+    [
+        *(b"", b'{"model_name"', b"[]", b"3", b'{"labels": 3}', b"\xff\xfe"),
+        b'{"network_arguments": 0.75}',
+    ],
 )
 def test_damaged_file_is_told_with_its_path(tmp_path, content):
     path = tmp_path / "model.json"
@@ -92,6 +99,8 @@ def test_what_is_given_wins_over_the_record(config_class):
         "use_grayscale": False,
     }
     info = model_info.settle(config_class(**given), RECORD, 96)
+    # Arguments of another network are of no use.
+    given["network_arguments"] = None
     assert info == dataclasses.replace(FULL, image_size=96, **given)
 
 
@@ -141,8 +150,27 @@ def test_record_is_not_changed():
 )
 def test_unknown_network_suggests(given, recorded):
     config = EvalConfig(model_name=given)
-    with pytest.raises(UserError, match=r"unknown lenett\. Did you mean lenet\?"):
+    with pytest.raises(UserError, match=r"unknown lenett\. Did you mean lenet"):
         model_info.settle(config, {"model_name": recorded}, None)
+
+
+# The network
+
+
+def test_network_is_called_with_its_arguments():
+    arguments = {"depth_multiplier": 0.5, "global_pool": True}
+    info = dataclasses.replace(
+        FULL, model_name="mobilenet_v1_025", network_arguments=arguments
+    )
+    with tf.Graph().as_default():
+        logits, end_points = info.network_fn(is_training=True)(tf.zeros([1, 40, 40, 3]))
+    assert logits.shape == [1, 3]
+    assert end_points["Conv2d_13_pointwise"].shape[-1] == 512
+    assert "global_pool" in end_points
+    plain = dataclasses.replace(info, network_arguments=None)
+    with tf.Graph().as_default():
+        _, end_points = plain.network_fn()(tf.zeros([1, 224, 224, 3]))
+    assert end_points["Conv2d_13_pointwise"].shape[-1] == 256
 
 
 # Classes

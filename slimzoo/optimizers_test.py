@@ -5,9 +5,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from slimzoo import optimizers
-from slimzoo.config import TrainConfig
 from slimzoo.errors import UserError
 from slimzoo.graph import classic_graph
+from slimzoo.train_config import TrainConfig
 
 # Schedules
 
@@ -53,6 +53,15 @@ def test_polynomial_decay_is_a_line_to_the_end():
     np.testing.assert_allclose(found, [0.5, 0.4, 0.2, 0.1, 0.1, 0.1], rtol=1e-6)
 
 
+def test_cosine_decay_ends_with_training():
+    options = {"learning_rate_decay_type": "cosine", "end_learning_rate": 0.1}
+    found = rates([0, 100, 200, 400], max_number_of_steps=400, **options)
+    quarter = 0.1 + 0.4 * (1 + np.cos(np.pi / 4)) / 2
+    np.testing.assert_allclose(found, [0.5, quarter, 0.3, 0.1], rtol=1e-6)
+    with pytest.raises(UserError, match="give --max_number_of_steps"):
+        rates([0], **options)
+
+
 @pytest.mark.parametrize(
     ("decay_steps", "options"),
     [
@@ -82,6 +91,7 @@ def test_rate_rises_from_zero_while_warming_up(kind):
         learning_rate_decay_type=kind,
         warmup_epochs=2.0,
         num_epochs_per_decay=1000.0,
+        max_number_of_steps=100_000,
     )
     np.testing.assert_allclose(found, [0, 0.125, 0.375, 0.4975], rtol=2e-3)
 
@@ -125,6 +135,8 @@ CONFIG = TrainConfig(
     adagrad_initial_accumulator_value=0.37,
     adam_beta1=0.81,
     adam_beta2=0.93,
+    adamw_epsilon=0.03,
+    decoupled_weight_decay=0.19,
     ftrl_learning_rate_power=-0.61,
     ftrl_initial_accumulator_value=0.43,
     ftrl_l1=0.11,
@@ -179,6 +191,24 @@ def adam(c, x, gradients):
         yield x
 
 
+def adamw(c, x, gradients):
+    same = dataclasses.replace(c, opt_epsilon=c.adamw_epsilon)
+    steps = np.diff([0, *adam(same, 0, gradients)])  # They do not depend on x.
+    for step in steps:
+        x += step - RATE * c.decoupled_weight_decay * x
+        yield x
+
+
+def lars(c, x, gradients):
+    velocity = 0
+    for g in gradients:
+        decay = c.decoupled_weight_decay
+        trust = 0.001 * abs(x) / (abs(g) + decay * abs(x))
+        velocity = c.momentum * velocity + trust * (g + decay * x)
+        x -= RATE * velocity
+        yield x
+
+
 def rmsprop(c, x, gradients):
     squares, velocity = 1, 0
     for g in gradients:
@@ -204,7 +234,7 @@ def ftrl(c, x, gradients):
 
 RULES = {
     rule.__name__: rule
-    for rule in (adadelta, adagrad, adam, ftrl, momentum, rmsprop, sgd)
+    for rule in (adadelta, adagrad, adam, adamw, ftrl, lars, momentum, rmsprop, sgd)
 }
 
 
@@ -233,3 +263,42 @@ def test_optimizer_follows_its_published_rule(name):
 def test_unknown_optimizer_suggests():
     with pytest.raises(UserError, match=r"--optimizer=adm is unknown.*mean adam"):
         trained(CONFIG, "adm")
+
+
+@pytest.mark.parametrize(("name", "without"), [("adamw", "adam"), ("lars", "momentum")])
+def test_decoupled_decay_can_be_kept_off_what_is_no_weight(name, without):
+    config = dataclasses.replace(CONFIG, decay_weights_only=True)
+    plain = dataclasses.replace(CONFIG, opt_epsilon=CONFIG.adamw_epsilon)
+    np.testing.assert_allclose(trained(config, name), trained(plain, without))
+
+
+# What is done to gradients
+
+
+def test_gradients_are_clipped_together():
+    with tf.Graph().as_default(), tf.Session() as session:
+        pairs = [(tf.constant(3.0), "a"), (tf.constant(4.0), "b")]
+        clipped = optimizers.clip(pairs, 2.5)
+        assert [variable for _, variable in clipped] == ["a", "b"]
+        values = session.run([gradient for gradient, _ in clipped])
+        np.testing.assert_allclose(values, [1.5, 2.0])
+        unchanged = session.run([g for g, _ in optimizers.clip(pairs, 6.0)])
+        np.testing.assert_allclose(unchanged, [3.0, 4.0])
+    assert optimizers.clip(pairs, 0) is pairs
+
+
+def test_accumulated_gradients_are_the_mean_over_batches():
+    with classic_graph(), tf.Session() as session:
+        x = tf.get_variable("x", [2])
+        gradient = tf.placeholder(tf.float32, [2])
+        [(mean, variable)], forget, add = optimizers.accumulate([(gradient, x)], 3)
+        assert variable is x
+        with tf.control_dependencies([mean]):
+            forget = forget()
+        assert len(tf.global_variables()) == 1  # No sums in checkpoints.
+        session.run(tf.local_variables_initializer())
+        for scale in (1.0, 10.0):  # Two steps; the second knows nothing of the first.
+            session.run(add, {gradient: [scale, 0]})
+            session.run(add, {gradient: [2 * scale, 3 * scale]})
+            value, _ = session.run([mean, forget], {gradient: [0, 3 * scale]})
+            np.testing.assert_allclose(value, [scale, 2 * scale])

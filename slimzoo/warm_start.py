@@ -1,7 +1,8 @@
 """Where training starts, and what it trains."""
 
 import contextlib
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -9,10 +10,20 @@ import tf_slim as slim
 from absl import logging
 
 from nets.registry import NETWORKS
-from slimzoo import checkpoints
-from slimzoo.config import TrainConfig
+from slimzoo import checkpoints, files, model_info
 from slimzoo.errors import UserError
 from slimzoo.model_info import ModelInfo
+from slimzoo.train_config import TrainConfig
+
+InitFn = Callable[[Any, tf.Session], None]
+# A network that starts from a checkpoint sees the pictures that it was made for.
+_INHERITED = (
+    "model_name",
+    "image_size",
+    "preprocessing_name",
+    "use_grayscale",
+    "network_arguments",
+)
 
 
 def starting_checkpoint(config: TrainConfig, own: str | None) -> str | None:
@@ -41,14 +52,64 @@ def starting_checkpoint(config: TrainConfig, own: str | None) -> str | None:
     return None
 
 
-def init_fn(
-    config: TrainConfig, info: ModelInfo, checkpoint: str | None
-) -> Callable[[Any, tf.Session], None] | None:
-    """An `init_fn` for `tf.train.Scaffold` that restores model variables.
+def record_of(checkpoint: str) -> model_info.Record:
+    """What the model.json beside `checkpoint` says about a network that starts there.
+
+    The classes of its data set, and what goes with them, are not taken over.
+    """
+    record = model_info.read(files.parent(checkpoint))
+    return {key: record[key] for key in _INHERITED if key in record}
+
+
+def with_finetuning(config: TrainConfig, info: ModelInfo) -> TrainConfig:
+    """`config` with the scopes that its `finetune` means; given scopes win.
+
+    Raises:
+      UserError: for an unknown value, or when there is nothing to start from.
+    """
+    if config.finetune is None:
+        return config
+    if config.finetune not in ("head", "all"):
+        raise UserError(f"--finetune={config.finetune}: expected head or all")
+    if not config.checkpoint_path:
+        raise UserError(
+            "--finetune needs --checkpoint_path: a checkpoint to start from"
+        )
+    classifier = ",".join(NETWORKS[info.model_name].classifier_scopes)
+    trainable = config.trainable_scopes
+    if trainable is None and config.finetune == "head":
+        trainable = classifier
+    excluded = config.checkpoint_exclude_scopes
+    return dataclasses.replace(
+        config,
+        checkpoint_exclude_scopes=classifier if excluded is None else excluded,
+        trainable_scopes=trainable,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Where the values of model variables come from.
+
+    Attributes:
+      checkpoint: they are restored from; None for nowhere.
+      restored: names of those in it.
+      new: names of the others, and why they start anew.
+      init_fn: restores them, for `tf.train.Scaffold`; None without a checkpoint.
+    """
+
+    checkpoint: str | None
+    restored: Sequence[str]
+    new: Mapping[str, str]
+    init_fn: InitFn | None
+
+
+def plan(config: TrainConfig, info: ModelInfo, checkpoint: str | None) -> Plan:
+    """Plans the warm start of the network in the default graph.
 
     Args:
       config: says which scopes to leave out, and whether missing variables may be.
-      info: of the network in the default graph.
+      info: of the network.
       checkpoint: what to restore; None for nothing.
 
     Raises:
@@ -60,7 +121,7 @@ def init_fn(
     variables = {v.op.name: v for v in slim.get_model_variables()}
     checkpoints.check_scopes(flag, excluded, list(variables))
     if checkpoint is None:
-        return None
+        return Plan(None, [], dict.fromkeys(variables, "no checkpoint"), None)
     wanted = {
         name: v for name, v in variables.items() if not name.startswith(tuple(excluded))
     }
@@ -74,20 +135,23 @@ def init_fn(
         wanted,
         checkpoint,
         classifier_scopes=classifier_scopes,
-        advice="to fine-tune, leave its classifier out with "
+        advice="to fine-tune, leave its classifier out with --finetune=all or "
         f"--checkpoint_exclude_scopes={','.join(classifier_scopes)}; if it merely has "
         "no background class, give --labels_offset=1.",
         missing_advice=" To start them anew, give --ignore_missing_vars.",
         ignore_missing=config.ignore_missing_vars,
     )
-    logging.info(
-        "Starting from %s: %d variables restored, %d start anew",
-        checkpoint,
-        len(restored),
-        len(variables) - len(restored),
-    )
     restore = checkpoints.restorer(restored, checkpoint)
-    return lambda scaffold, session: restore(session)
+    return Plan(
+        checkpoint,
+        list(restored),
+        {
+            name: "not in the checkpoint" if name in wanted else "excluded"
+            for name in variables
+            if name not in restored
+        },
+        lambda scaffold, session: restore(session),
+    )
 
 
 def variables_to_train(config: TrainConfig) -> list[tf.Variable]:
@@ -99,12 +163,10 @@ def variables_to_train(config: TrainConfig) -> list[tf.Variable]:
     flag = "trainable_scopes"
     scopes = checkpoints.split_scopes(flag, config.trainable_scopes)
     variables = tf.trainable_variables()
+    checkpoints.check_scopes(flag, scopes, [v.op.name for v in variables])
     if not scopes:
         return variables
-    checkpoints.check_scopes(flag, scopes, [v.op.name for v in variables])
-    chosen = [v for v in variables if v.op.name.startswith(tuple(scopes))]
-    logging.info("Training %d of %d variables", len(chosen), len(variables))
-    return chosen
+    return [v for v in variables if v.op.name.startswith(tuple(scopes))]
 
 
 def check_resume(config: TrainConfig, own: str | None) -> None:

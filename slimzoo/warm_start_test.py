@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 import pathlib
 
@@ -7,9 +8,9 @@ import tensorflow.compat.v1 as tf
 
 from nets import lenet
 from slimzoo import model_info, warm_start
-from slimzoo.config import TrainConfig
 from slimzoo.errors import UserError
 from slimzoo.graph import classic_graph
+from slimzoo.train_config import TrainConfig
 
 INFO = model_info.settle(TrainConfig(model_name="lenet"), {}, None)
 NAMES = [
@@ -108,21 +109,23 @@ def test_own_checkpoint_wins_with_a_warning(write_network, log, tmp_path, exists
 
 def restored(config, checkpoint):
     """The variables that a session starts with as they are in the checkpoint."""
-    init_fn = warm_start.init_fn(config, INFO, checkpoint)
-    creator = tf.train.ChiefSessionCreator(tf.train.Scaffold(init_fn=init_fn))
+    plan = warm_start.plan(config, INFO, checkpoint)
+    creator = tf.train.ChiefSessionCreator(tf.train.Scaffold(init_fn=plan.init_fn))
     variables = {v.op.name: v for v in tf.global_variables()}
     with tf.train.MonitoredSession(creator) as session:
         values = session.run(variables)
     same = {name: value == TRAINED for name, value in values.items()}
     assert all(equal.all() or not equal.any() for equal in same.values())
-    return [name for name, equal in same.items() if equal.all()]
+    names = [name for name, equal in same.items() if equal.all()]
+    assert plan.restored == names
+    assert sorted([*plan.restored, *plan.new]) == sorted(variables)
+    return names
 
 
 @pytest.mark.parametrize("version", [tf.train.SaverDef.V1, tf.train.SaverDef.V2])
-def test_all_variables_are_restored(graph, write_network, log, version):
+def test_all_variables_are_restored(graph, write_network, version):
     checkpoint = write_network(write_version=version)
     assert restored(TrainConfig(), checkpoint) == NAMES
-    assert f"Starting from {checkpoint}: 8 variables restored, 0 start anew" in log.text
 
 
 @pytest.mark.parametrize(
@@ -133,14 +136,15 @@ def test_all_variables_are_restored(graph, write_network, log, version):
         ("LeNet/conv", NAMES[:4]),
     ],
 )
-def test_excluded_scopes_start_anew(graph, write_network, log, scopes, excluded):
+def test_excluded_scopes_start_anew(graph, write_network, scopes, excluded):
     # As for fine-tuning: the checkpoint has other classes.
     classes = 7 if "fc4" in scopes else 5
     checkpoint = write_network(num_classes=classes)
     config = TrainConfig(checkpoint_exclude_scopes=scopes)
     expected = [name for name in NAMES if name not in excluded]
     assert restored(config, checkpoint) == expected
-    assert f"{len(expected)} variables restored, {len(excluded)} start" in log.text
+    new = warm_start.plan(config, INFO, checkpoint).new
+    assert new == dict.fromkeys(excluded, "excluded")
 
 
 def test_what_is_no_variable_of_the_model_is_not_restored(graph, write_network):
@@ -150,8 +154,8 @@ def test_what_is_no_variable_of_the_model_is_not_restored(graph, write_network):
     tf.train.MomentumOptimizer(0.1, 0.9).minimize(loss, step)
     more = {"LeNet/fc4/biases/Momentum": np.full(5, TRAINED)}
     checkpoint = write_network(more=more, step=120)
-    init_fn = warm_start.init_fn(TrainConfig(), INFO, checkpoint)
-    creator = tf.train.ChiefSessionCreator(tf.train.Scaffold(init_fn=init_fn))
+    plan = warm_start.plan(TrainConfig(), INFO, checkpoint)
+    creator = tf.train.ChiefSessionCreator(tf.train.Scaffold(init_fn=plan.init_fn))
     [slot] = [v for v in tf.global_variables() if v.op.name in more]
     with tf.train.MonitoredSession(creator) as session:
         values = session.run([step, slot])
@@ -162,31 +166,32 @@ def test_what_is_no_variable_of_the_model_is_not_restored(graph, write_network):
 def test_missing_variables_are_an_error_that_names_the_flag(graph, write_network):
     checkpoint = write_network(without=NAMES[2:4])
     with pytest.raises(UserError) as error:
-        warm_start.init_fn(TrainConfig(), INFO, checkpoint)
+        warm_start.plan(TrainConfig(), INFO, checkpoint)
     message = str(error.value)
     assert message.startswith("2 of 8 variables are not in the checkpoint")
     assert f"first {NAMES[2]};" in message
     assert "--ignore_missing_vars" in message
 
 
-def test_missing_variables_may_start_anew(graph, write_network, log):
+def test_missing_variables_may_start_anew(graph, write_network):
     checkpoint = write_network(without=NAMES[2:4])
     config = TrainConfig(ignore_missing_vars=True)
     assert restored(config, checkpoint) == NAMES[:2] + NAMES[4:]
-    assert "6 variables restored, 2 start anew" in log.text
+    new = warm_start.plan(config, INFO, checkpoint).new
+    assert new == dict.fromkeys(NAMES[2:4], "not in the checkpoint")
 
 
 def test_checkpoint_of_another_network_is_told(graph, write_checkpoint):
     checkpoint = write_checkpoint({"InceptionV3/Logits/biases": np.zeros(5)})
     config = TrainConfig(ignore_missing_vars=True)
     with pytest.raises(UserError, match=r"under InceptionV3.*check --model_name"):
-        warm_start.init_fn(config, INFO, checkpoint)
+        warm_start.plan(config, INFO, checkpoint)
 
 
 def test_other_number_of_classes_says_which_flag_to_set(graph, write_network):
     checkpoint = write_network(num_classes=6)
     with pytest.raises(UserError) as error:
-        warm_start.init_fn(TrainConfig(), INFO, checkpoint)
+        warm_start.plan(TrainConfig(), INFO, checkpoint)
     message = str(error.value)
     assert "The checkpoint has 6 classes, this network 5" in message
     assert "--checkpoint_exclude_scopes=LeNet/fc4;" in message
@@ -194,7 +199,8 @@ def test_other_number_of_classes_says_which_flag_to_set(graph, write_network):
 
 
 def test_nothing_is_restored_without_a_checkpoint(graph):
-    assert warm_start.init_fn(TrainConfig(), INFO, None) is None
+    plan = warm_start.plan(TrainConfig(), INFO, None)
+    assert plan.init_fn is None and not plan.restored
 
 
 @pytest.mark.parametrize("with_checkpoint", [True, False])
@@ -203,13 +209,60 @@ def test_excluded_scope_that_matches_nothing_is_told(
 ):
     config = TrainConfig(checkpoint_exclude_scopes="LeNet/fc4,LeNet/fc5")
     with pytest.raises(UserError, match=r"_exclude_scopes: .*'LeNet/fc5'; .*LeNet/fc4"):
-        warm_start.init_fn(config, INFO, write_network() if with_checkpoint else None)
+        warm_start.plan(config, INFO, write_network() if with_checkpoint else None)
 
 
 def test_scopes_that_leave_nothing_to_restore_are_told(graph, write_network):
     config = TrainConfig(checkpoint_exclude_scopes="LeNet")
     with pytest.raises(UserError, match="_exclude_scopes=LeNet leaves nothing"):
-        warm_start.init_fn(config, INFO, write_network())
+        warm_start.plan(config, INFO, write_network())
+
+
+# Fine-tuning by one word
+
+
+@pytest.mark.parametrize(
+    ("options", "excluded", "trainable"),
+    [
+        ({"finetune": "head"}, "LeNet/fc4", "LeNet/fc4"),
+        ({"finetune": "all"}, "LeNet/fc4", None),
+        ({"finetune": "head", "trainable_scopes": "LeNet"}, "LeNet/fc4", "LeNet"),
+        (
+            {"finetune": "head", "checkpoint_exclude_scopes": "LeNet/fc3"},
+            "LeNet/fc3",
+            "LeNet/fc4",
+        ),
+        ({"trainable_scopes": "LeNet"}, None, "LeNet"),
+    ],
+)
+def test_finetune_knows_the_scopes(options, excluded, trainable):
+    config = TrainConfig(checkpoint_path="somewhere", **options)
+    config = warm_start.with_finetuning(config, INFO)
+    assert config.checkpoint_exclude_scopes == excluded
+    assert config.trainable_scopes == trainable
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"finetune": "tail", "checkpoint_path": "x"}, "finetune=tail.*head or all"),
+        ({"finetune": "head"}, "--finetune needs --checkpoint_path"),
+    ],
+)
+def test_mistakes_in_finetune_are_told(options, message):
+    with pytest.raises(UserError, match=message):
+        warm_start.with_finetuning(TrainConfig(**options), INFO)
+
+
+def test_a_warm_start_takes_over_the_network_but_not_the_classes(tmp_path):
+    published = dataclasses.replace(
+        INFO, image_size=299, preprocessing_name="inception", labels_offset=1
+    )
+    published.write(str(tmp_path))
+    record = warm_start.record_of(str(tmp_path / "model.ckpt"))
+    assert record["image_size"] == 299
+    assert record["preprocessing_name"] == "inception"
+    assert not {"labels_offset", "num_classes", "labels", "dataset_name"} & set(record)
 
 
 # What is trained

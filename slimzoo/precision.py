@@ -1,0 +1,166 @@
+"""Computing in fewer bits than variables have.
+
+Grappler, TensorFlow's graph optimizer, rewrites the graph when a session first runs it:
+convolutions, matrix products and what lies between them compute in fewer bits, losses
+and whatever else is sensitive in float32. The graph that was built, its variables and
+so its checkpoints stay the same. docs/precision.md has speeds and accuracies.
+"""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+
+import tensorflow.compat.v1 as tf
+
+from slimzoo.errors import UserError, unknown
+from slimzoo.train_config import TrainConfig
+
+# The switch of RewriterConfig that each takes.
+_REWRITES = {
+    "float32": None,
+    "bfloat16": "auto_mixed_precision_onednn_bfloat16",
+    "float16": "auto_mixed_precision",
+}
+# What Grappler would compute in bfloat16 although CPUs are slower at it.
+_SLOW_IN_BFLOAT16 = {
+    "ALLOWLIST": (
+        "DepthwiseConv2dNative",
+        "DepthwiseConv2dNativeBackpropFilter",
+        "DepthwiseConv2dNativeBackpropInput",
+    ),
+    "CLEARLIST": ("Relu6", "Relu6Grad"),
+}
+_CPU_INFO = pathlib.Path("/proc/cpuinfo")
+_FAST_IN_FLOAT16 = (7, 0)  # Compute capability; Grappler leaves other GPUs alone.
+
+
+def check(config: TrainConfig, on_cpu: bool) -> None:
+    """Checks that this machine computes in the precision that `config` asks for.
+
+    Args:
+      config: options.
+      on_cpu: whether it computes on the CPU, rather than on GPUs.
+
+    Raises:
+      UserError: if not, or for an unknown precision.
+    """
+    if config.precision not in _REWRITES:
+        raise unknown(
+            f"--precision={config.precision} is unknown", config.precision, _REWRITES
+        )
+    if config.precision == "bfloat16":
+        _check_bfloat16(on_cpu)
+    if config.precision == "float16":
+        _check_float16(config, on_cpu)
+
+
+def configure(options: tf.ConfigProto, precision: str) -> tf.ConfigProto:
+    """Makes sessions with `options` compute in `precision`; gives `options`.
+
+    Those in bfloat16 belong into `operation_lists`.
+    """
+    if rewrite := _REWRITES[precision]:
+        rewrites = options.graph_options.rewrite_options
+        setattr(rewrites, rewrite, rewrites.ON)
+    return options
+
+
+@contextlib.contextmanager
+def operation_lists(precision: str) -> Iterator[None]:
+    """Keeps in float32, inside of it, what is slower in `precision`.
+
+    Grappler takes its lists of operations from environment variables, whenever a
+    session runs something new. Those that the user has set stay as they are.
+    """
+    names = _SLOW_IN_BFLOAT16 if precision == "bfloat16" else {}
+    lists = {
+        f"TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_{name}_REMOVE": ",".join(operations)
+        for name, operations in names.items()
+    }
+    added = {name: value for name, value in lists.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def scale_loss(optimizer: tf.train.Optimizer, precision: str) -> tf.train.Optimizer:
+    """`optimizer`, scaling the loss up and the gradients down where these are float16.
+
+    Small gradients would be zero there. The scale adapts: a step whose gradients
+    overflow halves it, changes no trained variable and does not count.
+    """
+    if precision != "float16":
+        return optimizer
+
+    def make_local(make, **arguments):
+        # It is no part of checkpoints: those hold the same in each precision.
+        return make(**{**arguments, "collections": [tf.GraphKeys.LOCAL_VARIABLES]})
+
+    with tf.variable_creator_scope(make_local):
+        scale = tf.mixed_precision.DynamicLossScale()
+    return _LossScaling(optimizer, scale)
+
+
+class _LossScaling(tf.mixed_precision.MixedPrecisionLossScaleOptimizer):
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        pairs = list(grads_and_vars)
+        # Made in the conditional around the optimizer, some of its variables would
+        # have other names in checkpoints than in float32.
+        self._optimizer._create_slots([v for grad, v in pairs if grad is not None])
+        return super().apply_gradients(pairs, global_step, name)
+
+
+def _check_bfloat16(on_cpu: bool) -> None:
+    if not on_cpu:
+        raise UserError(
+            "--precision=bfloat16 is for CPUs: TensorFlow's rewrite leaves GPUs in "
+            "float32. Give --precision=float16, or --clone_on_cpu"
+        )
+    if not _cpu_flags() & {"avx512_bf16", "amx_bf16"}:
+        raise UserError(
+            "--precision=bfloat16 needs a CPU with AVX512-BF16 or AMX, and "
+            f"{_CPU_INFO} tells of neither: TensorFlow would be slower, or fail. Give "
+            "--precision=float32"
+        )
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false"):
+        raise UserError(
+            "--precision=bfloat16 needs oneDNN, which TF_ENABLE_ONEDNN_OPTS turns "
+            "off: unset that variable, or give --precision=float32"
+        )
+
+
+def _check_float16(config: TrainConfig, on_cpu: bool) -> None:
+    if on_cpu:
+        raise UserError(
+            "--precision=float16 needs a GPU, and this trains on the CPU. Give "
+            "--precision=bfloat16, for CPUs with AVX512-BF16 or AMX, or float32"
+        )
+    if config.sync_replicas:
+        raise UserError(
+            "--precision=float16 does not go with --sync_replicas, which has no place "
+            "for steps that overflow and so do not count. Give --precision=float32, or "
+            "leave out --sync_replicas"
+        )
+    for gpu in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpu)
+        capability = details.get("compute_capability", _FAST_IN_FLOAT16)
+        if capability < _FAST_IN_FLOAT16:
+            raise UserError(
+                "--precision=float16 needs GPUs of compute capability "
+                f"{_dotted(_FAST_IN_FLOAT16)}, and {details.get('device_name')} has "
+                f"{_dotted(capability)}: give --precision=float32"
+            )
+
+
+def _cpu_flags() -> set[str]:
+    if not _CPU_INFO.exists():
+        return set()
+    return set(_CPU_INFO.read_text().split())
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
