@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Inception-ResNet v2 on flowers: the classifier for 1000 steps, then all layers for 500.
+source "$(dirname "${BASH_SOURCE[0]}")/recipe.sh"
+MODEL=inception_resnet_v2
+finetune_on_flowers 1000 "--learning_rate=0.01 --learning_rate_decay_type=fixed" \
+  500 "--learning_rate=0.0001 --learning_rate_decay_type=fixed" "$@"
