@@ -23,7 +23,7 @@ def shapes(tmp_path_factory):
     """The data set shapes, converted by command."""
     path = tmp_path_factory.mktemp("shapes")
     command = ("download_and_convert_data.py", "--dataset_name=shapes")
-    testing.run(*command, f"--dataset_dir={path}")
+    testing.call(*command, f"--dataset_dir={path}")
     return path
 
 
@@ -68,7 +68,7 @@ def published(shared_data):
 def flowers(shared_data, tmp_path_factory):
     """The flower photos at hand, converted by command."""
     path = tmp_path_factory.mktemp("flowers")
-    testing.run(
+    testing.call(
         *("download_and_convert_data.py", "--dataset_name=flowers"),
         *(f"--dataset_dir={path}", f"--source_dir={shared_data}"),
     )

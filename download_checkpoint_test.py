@@ -56,7 +56,7 @@ def test_fine_tuning_from_a_downloaded_checkpoint(flowers, downloaded, tmp_path)
         *("--batch_size=4", "--max_number_of_steps=1"),
     )
     info = json.loads((tmp_path / "model.json").read_text())
-    assert (info["model_name"], info["image_size"]) == ("mobilenet_v1_025", 128)
+    assert (info["model_name"], info["image_size"]) == ("mobilenet_v1_025", [128, 128])
     assert (info["num_classes"], info["labels_offset"]) == (5, 0)
 
 

@@ -1,7 +1,11 @@
-r"""Evaluates a trained network on every image of a split.
+r"""Evaluates trained networks on every image of a split.
 
 python eval_image_classifier.py --checkpoint_path=/tmp/train --eval_dir=/tmp/eval \
     --dataset_name=flowers --dataset_dir=/tmp/flowers
+
+Evaluates frozen graphs, SavedModels and .tflite files with --graph, all checkpoints of
+a training with --all_checkpoints, those to come with --watch, and several models with
+--model_name='mobilenet_*,resnet_v1_50' and a directory of them as --checkpoint_path.
 """
 
 from slimzoo import cli
@@ -9,14 +13,17 @@ from slimzoo.config import EvalConfig
 
 
 def main(config: EvalConfig) -> None:
-    """Evaluates as `config` says and prints the result."""
-    from slimzoo.evaluate import evaluate  # TensorFlow takes seconds; --help does not.
+    """Evaluates as `config` says and prints a line per result."""
+    # TensorFlow takes seconds to import; --help does not.
+    from slimzoo.evaluate_many import evaluate_all
 
-    results = evaluate(config)
-    print(
-        f"{results['count']} images: top-1 {results['top_1']:.2%}, "
-        f"top-5 {results['top_5']:.2%}, loss {results['loss']:.4f}"
-    )
+    for results in evaluate_all(config):
+        what = f"{results['model_name']} at step {results['global_step']}, "
+        print(
+            f"{what}{results['count']} images: top-1 {results['top_1']:.2%}, "
+            f"top-5 {results['top_5']:.2%}, loss {results['loss']:.4f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

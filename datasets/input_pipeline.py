@@ -2,13 +2,14 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
 from slimzoo import files
 from slimzoo.errors import UserError, reason
+from slimzoo.graph import session_config
 
 SHUFFLE_BUFFER = 2048  # Encoded pictures: some 200 MB of ImageNet's.
 _OUT_OF_RANGE = "label out of range"
@@ -138,6 +139,30 @@ def train_batches(
     return batches.prefetch(2).with_options(_options(deterministic=seed is not None))
 
 
+class EvalBatch(NamedTuple):
+    """Pictures to evaluate, and where they are from.
+
+    Attributes:
+      images: what preprocessing made of them, `[batch, ...]`.
+      labels: int64 `[batch]`.
+      filenames: of the pictures; strings `[batch]`, empty where records do not tell.
+      record_files: they are in; strings `[batch]`.
+      positions: in these files; int64 `[batch]`, from zero.
+    """
+
+    images: Any
+    labels: Any
+    filenames: Any
+    record_files: Any
+    positions: Any
+
+
+def _records(path):
+    """(path, position, record) of each record of a file."""
+    records = tf.data.TFRecordDataset(path).enumerate()
+    return records.map(_as_it_is(lambda position, record: (path, position, record)))
+
+
 def eval_batches(
     dataset: Any,
     preprocess: Preprocess,
@@ -148,22 +173,52 @@ def eval_batches(
 ) -> tf.data.Dataset:
     """Every picture once, in the order of the files; the last batch may be smaller.
 
-    Arguments and elements are those of `train_batches`, but `preprocess` takes the
-    image alone.
+    Arguments are those of `train_batches`, but `preprocess` takes the image alone.
+
+    Returns:
+      A data set of `EvalBatch`.
     """
+    filename = {"image/filename": tf.io.FixedLenFeature([], tf.string, "")}
 
     @_as_it_is
-    def example(serialized):
+    def example(path, position, serialized):
         image, label = _decoded(dataset, serialized, labels_offset)
-        return preprocess(image), label
+        name = tf.io.parse_single_example(serialized, filename)["image/filename"]
+        return EvalBatch(preprocess(image), label, name, path, position)
 
     return (
-        tf.data.TFRecordDataset(record_files(dataset))
+        tf.data.Dataset.from_tensor_slices(record_files(dataset))
+        .flat_map(_as_it_is(_records))
         .map(example, num_threads)
         .batch(batch_size)
         .prefetch(2)
         .with_options(_options(deterministic=True))
     )
+
+
+def read_pictures(
+    dataset: Any, places: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], Any]:
+    """The decoded uint8 pictures at some (record file, position)s, by these."""
+    wanted: dict[str, list[int]] = {}
+    for path, position in places:
+        wanted.setdefault(path, []).append(position)
+    pictures = {}
+    for path, positions in wanted.items():
+        config = session_config(on_cpu=True)
+        with tf.Graph().as_default(), tf.Session(config=config) as session:
+            of_these = _as_it_is(
+                lambda _, position, __, these=positions: tf.reduce_any(
+                    tf.equal(position, tf.constant(these, tf.int64))
+                )
+            )
+            records = _records(path).filter(of_these)
+            _, position, record = tf.data.make_one_shot_iterator(records).get_next()
+            [image] = dataset.decoder.decode(record, ["image"])
+            for _ in set(positions):
+                at, picture = session.run([position, image])
+                pictures[path, int(at)] = picture
+    return pictures
 
 
 def next_batches(batches: tf.data.Dataset, count: int) -> list[Any]:

@@ -74,9 +74,11 @@ def as_float(image):
 
 
 def read_eval(dataset, batch_size=4, **arguments):
-    return read(
+    """Pictures and labels."""
+    batches = read(
         lambda: input_pipeline.eval_batches(dataset, as_float, batch_size, **arguments)
     )
+    return [(batch.images, batch.labels) for batch in batches]
 
 
 def number_and_seed(image, seed):
@@ -156,6 +158,41 @@ def test_labels_are_less_the_offset(write):
     assert labels.tolist() == [0, 1, 2, 3]
     _, _, labels = read_train(dataset, 1, labels_offset=1)
     assert sorted(labels) == [0, 1, 2, 3]
+
+
+def test_batches_tell_where_pictures_are_from(write, tmp_path):
+    named = tf.train.Example.FromString(record(8))
+    named.features.feature["image/filename"].bytes_list.value.append(b"eight.png")
+    dataset = write(range(3), [], [7, named.SerializeToString(), 9])
+    batches = read(lambda: input_pipeline.eval_batches(dataset, as_float, 4))
+    files, positions, names = (
+        np.concatenate([getattr(batch, field) for batch in batches]).tolist()
+        for field in ("record_files", "positions", "filenames")
+    )
+    paths = [f"{tmp_path}/tiny_train-{i:02}-of-03".encode() for i in (0, 2)]
+    assert files == [paths[0]] * 3 + [paths[1]] * 3
+    assert positions == [0, 1, 2, 0, 1, 2]
+    assert names == [b"", b"", b"", b"", b"eight.png", b""]
+
+
+def test_pictures_are_found_again_by_their_places(write):
+    dataset = write(range(10), range(10, 15), range(15, 16))
+    batches = read(lambda: input_pipeline.eval_batches(dataset, as_float, 16))
+    [batch] = batches
+    places = [
+        (batch.record_files[i].decode(), int(batch.positions[i]))
+        for i in (12, 0, 15, 9, 3, 12)
+    ]
+    pictures = input_pipeline.read_pictures(dataset, iter(places))
+    assert set(pictures) == set(places)
+    for place, number in zip(places, (12, 0, 15, 9, 3, 12), strict=True):
+        assert pictures[place].dtype == np.uint8
+        assert pictures[place].shape == (2, 2, 3)
+        assert (pictures[place] == number).all()
+
+
+def test_no_places_have_no_pictures(write):
+    assert input_pipeline.read_pictures(write([1]), []) == {}
 
 
 # Training
@@ -273,7 +310,7 @@ def test_iterator_starts_with_the_tables_and_gives_successive_batches(write):
         with tf.Session() as session:
             session.run(initializer)
             steps = [
-                session.run([images[:, 0, 0, 0] for images, _ in elements])
+                session.run([images[:, 0, 0, 0] for images, *_ in elements])
                 for _ in range(2)
             ]
     for step, start in zip(steps, (0, 6), strict=True):

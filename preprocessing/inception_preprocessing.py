@@ -253,6 +253,7 @@ def preprocess_for_eval(
     mean=127.5,
     scale=127.5,
     source="https://arxiv.org/abs/1409.4842",
+    central_fraction=lambda fraction, *_: {"central_fraction": fraction},
 )
 def preprocess_image(
     image: Any,
@@ -265,6 +266,7 @@ def preprocess_image(
     crop_image: bool = True,
     use_grayscale: bool = False,
     seed: Any = None,
+    central_fraction: float | None = 0.875,
 ) -> Any:
     """Preprocesses one picture by `preprocess_for_train` or `preprocess_for_eval`.
 
@@ -283,7 +285,12 @@ def preprocess_image(
             seed=seed,
         )
     return preprocess_for_eval(
-        image, height, width, central_crop=crop_image, use_grayscale=use_grayscale
+        image,
+        height,
+        width,
+        central_fraction,
+        central_crop=crop_image,
+        use_grayscale=use_grayscale,
     )
 
 

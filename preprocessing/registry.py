@@ -25,6 +25,9 @@ class Recipe:
         red, green and blue; None where every picture has its own.
       scale: what the difference is divided by; None as with `mean`.
       source: the publication that the recipe follows.
+      central_fraction: `f(fraction, height, width)`, the keyword arguments with which
+        evaluation shows the central `fraction` of each side (of the shorter one, where
+        pictures keep their proportions); None where pictures are not resized.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Recipe:
     mean: float | tuple[float, ...] | None
     scale: float | None
     source: str
+    central_fraction: Callable[[float, int, int], dict[str, Any]] | None = None
 
 
 RECIPES: Registry[Recipe] = Registry(UNKNOWN)

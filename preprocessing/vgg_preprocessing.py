@@ -86,6 +86,9 @@ def preprocess_for_eval(
     mean=(_R_MEAN, _G_MEAN, _B_MEAN),
     scale=1.0,
     source="https://arxiv.org/abs/1409.1556",
+    central_fraction=lambda fraction, height, width: {
+        "resize_side_min": round(max(height, width) / fraction)
+    },
 )
 def preprocess_image(
     image: Any,

@@ -95,6 +95,14 @@ def count_classes(checkpoint: str, classifier_scope: str) -> int:
     )
 
 
+def classes_or_none(checkpoint: str, classifier_scope: str) -> int | None:
+    """`count_classes`, or None where it can't tell."""
+    try:
+        return count_classes(checkpoint, classifier_scope)
+    except UserError:
+        return None
+
+
 def fitting(
     variables: Mapping[str, tf.Variable],
     checkpoint: str,
@@ -151,7 +159,8 @@ def _missing_message(missing, variables, available, checkpoint):
         f"under {', '.join(tops[:5])}."
     )
     if missing[0].endswith("/ExponentialMovingAverage"):
-        return message + " It has no moving averages: leave --moving_average_decay out."
+        advice = "give --moving_average_decay=0 to use the weights themselves"
+        return f"{message} It has no moving averages: {advice}."
     if len(missing) == len(variables):
         return message + " It is of another network: check --model_name."
     return message + " Check --model_name."

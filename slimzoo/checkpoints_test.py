@@ -269,7 +269,7 @@ def test_missing_moving_averages_are_told(write_checkpoint, graph):
     path = write_checkpoint(VALUES)
     name = "Net/Logits/biases/ExponentialMovingAverage"
     ours = {name: tf.get_variable("Net/Logits/biases", [10])}
-    with pytest.raises(UserError, match="leave --moving_average_decay out"):
+    with pytest.raises(UserError, match="give --moving_average_decay=0"):
         checkpoints.fitting(ours, path, advice=ADVICE)
 
 

@@ -11,9 +11,31 @@ from typing import Any
 from absl import app, flags, logging
 
 from slimzoo import errors, quiet
+from slimzoo.config import Size
 from slimzoo.errors import UserError
 
+
+class _SizeParser(flags.ArgumentParser):
+    """One number for squares, two for rectangles, as in lists of files too."""
+
+    syntactic_help = "a number of pixels, or height,width"
+
+    def flag_type(self) -> str:
+        return "size"
+
+    def parse(self, argument: Any) -> Size:
+        numbers = [part.strip() for part in str(argument).strip("[()] ").split(",")]
+        if not all(n.isdecimal() and int(n) for n in numbers) or len(numbers) > 2:
+            raise ValueError(f"should be {self.syntactic_help}")
+        return int(numbers[0]), int(numbers[-1])
+
+
+def _define_size(name, default, help, **arguments):
+    flags.DEFINE(_SizeParser(), name, default, help, **arguments)
+
+
 _DEFINE = {
+    Size: _define_size,
     str: flags.DEFINE_string,
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
@@ -92,8 +114,8 @@ def run(main: Callable[..., Any], config_class: type, operands: str = "") -> Non
     """Runs a script: `main(config)`, or `main(config, operands)`, and exits.
 
     Args:
-      main: raises `UserError` for what the user can mend, which is printed without a
-        stack trace; the exit status is then 1.
+      main: returns the exit status, None for 0. It raises `UserError` for what the
+        user can mend, which is printed without a stack trace; the status is then 1.
       config_class: a dataclass of `slimzoo.config`.
       operands: what arguments that are not flags stand for; by default there must be
         none.
@@ -101,30 +123,45 @@ def run(main: Callable[..., Any], config_class: type, operands: str = "") -> Non
 
     def guarded(argv):
         _plain_logging()
-        try:
-            if argv[1:] and not operands:
-                raise UserError(
-                    f"unexpected argument {argv[1]!r}: flags are given as --name=value"
-                )
-            path = flags.FLAGS.config
-            options = read_options(path, config_class) if path else {}
-            config = read_flags(config_class, options=options)
-            quiet.start_tensorflow()
-            main(config, argv[1:]) if operands else main(config)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-        return 0
+        return execute(main, config_class, operands, flags.FLAGS, argv[1:])
 
-    define_flags(config_class)
+    define_all(config_class, flags.FLAGS)
+    app.run(guarded)
+
+
+def define_all(config_class: type, values: flags.FlagValues) -> None:
+    """Defines all flags of a script: the options and `--config`."""
+    define_flags(config_class, values)
     flags.DEFINE_string(
         "config",
         None,
         "YAML or JSON file of options, such as the config.json that training writes; "
         "flags win over it.",
+        flag_values=values,
         module_name=sys.argv[0],
     )
-    app.run(guarded)
+
+
+def execute(
+    main: Callable[..., Any],
+    config_class: type,
+    operands: str,
+    values: flags.FlagValues,
+    arguments: list[str],
+) -> int | None:
+    """What `run` does, once flags are parsed; returns the exit status."""
+    try:
+        if arguments and not operands:
+            raise UserError(
+                f"unexpected argument {arguments[0]!r}: flags are given as --name=value"
+            )
+        options = read_options(values.config, config_class) if values.config else {}
+        config = read_flags(config_class, values, options)
+        quiet.start_tensorflow()
+        return main(config, arguments) if operands else main(config)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 def _plain_logging():

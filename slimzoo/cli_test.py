@@ -32,6 +32,8 @@ CONFIGS = {
 ALL_CONFIGS = [*CONFIGS.values(), ClassifyConfig, DownloadConfig, ListConfig]
 # The original's "test" is a split that half of its data sets lack; here the default
 # is the data set's own evaluation split.
+# They take rectangles, too.
+SIZES = {"train_image_size", "eval_image_size", "image_size"}
 CHANGED_DEFAULTS = {("eval_image_classifier", "dataset_split_name"): None}
 
 
@@ -60,7 +62,7 @@ def test_each_original_script_has_a_config():
 def test_flag_of_the_original_has_its_type_and_default(script, flag):
     kind, default = ORIGINAL[script][flag]
     ours = defined(CONFIGS[script])[flag]
-    assert ours.flag_type() == kind
+    assert ours.flag_type() == ("size" if flag in SIZES else kind)
     assert ours.default == CHANGED_DEFAULTS.get((script, flag), default)
     assert type(ours.default) in (type(default), type(None))
 
@@ -95,9 +97,23 @@ def test_values_are_read_with_their_types():
         learning_rate=0.001,
         model_name="lenet",
         warmup_epochs=2.0,
-        train_image_size=28,
+        train_image_size=(28, 28),
     )
     assert isinstance(train.warmup_epochs, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("224", (224, 224)), ("96,128", (96, 128)), ("[96, 128]", (96, 128))],
+)
+def test_sizes_are_squares_or_rectangles(text, size):
+    assert read(EvalConfig, f"--eval_image_size={text}").eval_image_size == size
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "1,2,3", "224x224", "96,0", "large"])
+def test_sizes_that_cannot_be_are_told(text):
+    with pytest.raises(flags.IllegalFlagValueError, match="height,width"):
+        read(EvalConfig, f"--eval_image_size={text}")
 
 
 def test_without_arguments_the_config_has_its_own_defaults():

@@ -8,6 +8,9 @@ the default. `slimzoo.cli` makes the flags.
 import dataclasses
 from typing import Any
 
+Size = tuple[int, int]  # Height and width in pixels; as a flag `299` or `224,320`.
+SIZE_HELP = "Height and width in pixels, as 224 or 224,320"
+
 
 def option(default: Any, description: str, at_least: int | None = None) -> Any:
     """An option with its default, its description for `--help` and a bound, if any."""
@@ -62,14 +65,66 @@ class Devices:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalConfig(Model, Data, Devices):
+class Inference(Model, Devices):
+    """Options of whatever uses a trained network."""
+
+    graph: str | None = option(
+        None,
+        "Frozen GraphDef, SavedModel directory or .tflite file, instead of a "
+        "checkpoint.",
+    )
+    moving_average_decay: float | None = recorded(
+        None,
+        "Use the moving averages of the weights, as trained with this flag; 0 to use "
+        "the weights themselves.",
+    )
+    precision: str = option(
+        "float32", "What a checkpoint's network computes in: float32 or bfloat16."
+    )
+    central_fraction: float | None = option(
+        None,
+        "Share of a picture's sides that is shown to the network, above 0 up to 1; by "
+        "default as the preprocessing recipe has it, mostly 0.875.",
+    )
+    crops: int = option(
+        1,
+        "Views of a picture to average over: 1, or 5, the centre and the corners.",
+        at_least=1,
+    )
+    flip: bool = option(False, "Average over each view and its mirror image, too.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig(Inference, Data):
     """Options of evaluation."""
 
+    model_name: str | None = recorded(
+        "inception_v3",
+        "Network; unknown names list all. With names or patterns, as in "
+        "'resnet_v1_50,mobilenet_*', all such models in the directories below "
+        "--checkpoint_path.",
+    )
     checkpoint_path: str = option(
         "/tmp/tfmodel/", "Checkpoint, or directory whose latest one is evaluated."
     )
+    all_checkpoints: bool = option(
+        False, "Evaluate each checkpoint of the directory, the oldest first."
+    )
+    watch: bool = option(
+        False,
+        "Evaluate the latest checkpoint and, until training ends, each new latest one.",
+    )
+    watch_timeout_secs: int = option(
+        3600, "With --watch: end after so many seconds without any.", at_least=1
+    )
     eval_dir: str = option(
-        "/tmp/tfmodel/", "Where metrics.json and summaries are written."
+        "/tmp/tfmodel/",
+        "Where metrics.json, predictions.csv, report.html and summaries are written.",
+    )
+    report: bool = option(True, "Write report.html.")
+    save_plots: bool = option(False, "Write the plots of the report as PNG, too.")
+    results_csv: str | None = option(
+        None, "CSV file that each result is appended to, a row each."
     )
     dataset_split_name: str | None = recorded(
         None, "Split; by default 'test' if the set has one, else its validation split."
@@ -80,15 +135,12 @@ class EvalConfig(Model, Data, Devices):
     max_num_batches: int | None = option(
         None, "Batches to evaluate; by default all of the split.", at_least=1
     )
-    eval_image_size: int | None = recorded(
-        None,
-        "Height and width in pixels; by default as trained, or the network's own.",
-        at_least=1,
+    eval_image_size: Size | None = recorded(
+        None, f"{SIZE_HELP}; by default as trained, or the network's own."
     )
-    moving_average_decay: float | None = recorded(
-        None, "Evaluate the moving averages of the weights, as trained with this flag."
+    quantize: bool | None = recorded(
+        False, "Evaluate a network that was trained with --quantize_delay."
     )
-    quantize: bool = option(False, "Evaluate a quantization-aware network.")
     master: str = option("", "Address of the TensorFlow server; '' runs in-process.")
     num_preprocessing_threads: int = option(
         4, "Pictures preprocessed in parallel.", at_least=1
@@ -99,19 +151,67 @@ class EvalConfig(Model, Data, Devices):
 class ExportConfig(Model, Data):
     """Options of export."""
 
-    dataset_dir: str = option("", "Directory with the data set's labels.txt, if any.")
-    output_file: str = option("", "GraphDef to write.")
-    image_size: int | None = recorded(
-        None, "Height and width in pixels; by default the network's own.", at_least=1
+    dataset_dir: str = option(
+        "", "Directory of the data set's labels.txt and records, if any."
+    )
+    output_file: str = option("", "What to write; a directory for saved_model.")
+    image_size: Size | None = recorded(
+        None, f"{SIZE_HELP}; by default as trained, or the network's own."
     )
     batch_size: int | None = option(
-        None, "Fixed batch size; by default any.", at_least=1
+        None, "Fixed batch size; by default any, but 1 for tflite.", at_least=1
     )
     is_training: bool = option(False, "Export the graph of training.")
     is_video_model: bool = option(False, "Input is [batch, frames, height, width, 3].")
     num_frames: int | None = option(None, "Frames of a video model's clip.", at_least=1)
     quantize: bool = option(False, "Export a quantization-aware network.")
     write_text_graphdef: bool = option(False, "Write text instead of binary.")
+    checkpoint_path: str | None = option(
+        None,
+        "Checkpoint, or directory whose latest one is used; by default a graph without "
+        "weights is written.",
+    )
+    moving_average_decay: float | None = recorded(
+        None,
+        "Use the moving averages of the weights, as trained with this flag; 0 to use "
+        "the weights themselves.",
+    )
+    format: str | None = option(
+        None,
+        "With --checkpoint_path: frozen (the default), saved_model, tflite or onnx.",
+    )
+    fold_batch_norm: bool | None = option(
+        None,
+        "Make batch norm part of the weights; by default for all formats but frozen, "
+        "where convolutions would give other values.",
+    )
+    quantization: str = option(
+        "float32",
+        "Of tflite: float32, float16 (weights), dynamic (8-bit weights) or int8 (all, "
+        "calibrated on pictures of the data set).",
+    )
+    integer_type: str = option("uint8", "Of input and output with int8: uint8 or int8.")
+    calibration_size: int = option(100, "Pictures that int8 looks at.", at_least=1)
+    verification_size: int = option(
+        100,
+        "Pictures of --dataset_dir on which what was written is compared with the "
+        "checkpoint; some noise where there are none.",
+        at_least=1,
+    )
+    min_agreement: float = option(
+        0.7,
+        "Least share of these pictures that dynamic and int8 must answer as the "
+        "checkpoint does; below, nothing is written.",
+    )
+    dataset_split_name: str | None = option(
+        None,
+        "Split of these pictures; by default train, or that of evaluation where there "
+        "is no other.",
+    )
+    describe: str | None = option(
+        None,
+        "Only print inputs, likely outputs, operations and parameters of this GraphDef.",
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,28 +228,53 @@ class ConvertConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifyConfig(Model, Devices):
+class ClassifyConfig(Inference):
     """Options of classification."""
 
     checkpoint_path: str | None = option(
         None, "Checkpoint, or directory whose latest one is used."
     )
-    graph: str | None = option(None, "Frozen GraphDef, instead of a checkpoint.")
+    image: str | None = option(None, "Picture; the same as giving it without a flag.")
     labels: str | None = option(
         None, "Class names: lines of `number:name`, or one name per line."
     )
     top_k: int = option(5, "Answers per picture.", at_least=1)
-    image_size: int | None = recorded(
-        None,
-        "Height and width in pixels; by default as trained, or the network's own.",
-        at_least=1,
+    format: str = option("table", "How to write answers: table, csv or jsonl.")
+    output_file: str | None = option(None, "Where to write answers; by default, here.")
+    logits: bool = option(False, "Write logits instead of probabilities.")
+    end_point: str | None = option(
+        None, "End point whose values go to --embeddings_file, as global_pool."
     )
-    moving_average_decay: float | None = recorded(
-        None, "Use the moving averages of the weights, as trained with this flag."
+    embeddings_file: str | None = option(
+        None, "File (.npz) for the values of --end_point, with the pictures' files."
+    )
+    image_size: Size | None = recorded(
+        None, f"{SIZE_HELP}; by default as trained, or the network's own."
     )
     batch_size: int = option(
         32, "Pictures per step; it does not affect results.", at_least=1
     )
+    num_preprocessing_threads: int = option(
+        4, "Pictures read and preprocessed in parallel.", at_least=1
+    )
+    input_layer: str | None = option(
+        None, "Input of --graph; by default its only placeholder."
+    )
+    output_layer: str | None = option(
+        None, "Output of --graph; by default the only one that nothing reads."
+    )
+    input_mean: float | None = option(
+        None,
+        "With this or --input_std, pictures are resized and become (pixels - mean) / "
+        "std, instead of what the preprocessing recipe makes of them. By default 0.",
+    )
+    input_std: float | None = option(None, "See --input_mean; by default 255.")
+    input_height: int | None = option(
+        None,
+        "Height in pixels, with --input_width: another way to --image_size.",
+        at_least=1,
+    )
+    input_width: int | None = option(None, "See --input_height.", at_least=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_MOST_SHOWN = 60  # Names on one screen.
+
 
 class UserError(ValueError):
     """A mistake the user can mend; the scripts print it without a stack trace."""
@@ -13,7 +15,10 @@ def unknown(message: str, name: object, known: Iterable[str]) -> UserError:
     known = sorted(known)
     close = difflib.get_close_matches(str(name), known, n=3)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    return UserError(f"{message}. {hint}Known: {', '.join(known)}.")
+    rest = len(known) - _MOST_SHOWN
+    more = f" and {rest} more" if rest > 0 else ""
+    shown = ", ".join(known[:_MOST_SHOWN])
+    return UserError(f"{message}. {hint}Known: {shown}{more}.")
 
 
 def reason(message: str) -> str:

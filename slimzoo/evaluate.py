@@ -1,148 +1,337 @@
 """Evaluation: one exact pass over a split."""
 
+import contextlib
+import io
 import pathlib
 from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 from absl import logging
 
 from datasets import dataset_factory, input_pipeline
-from preprocessing import preprocessing_factory
-from slimzoo import checkpoints, files, inference, model_info
+from nets.registry import NETWORKS
+from slimzoo import (
+    checkpoints,
+    files,
+    inference,
+    model_info,
+    precision,
+    predictions,
+    predictor,
+    views,
+)
 from slimzoo.config import EvalConfig
 from slimzoo.errors import UserError
-from slimzoo.graph import classic_graph, explained_memory_errors, session_config
-from slimzoo.metrics import Metrics
+from slimzoo.graph import explained_memory_errors, session_config
+from slimzoo.history import History
+from slimzoo.metrics import Metrics, number
+from slimzoo.model_info import ModelInfo
+from slimzoo.predictions import Predictions
+from slimzoo.predictor import Predictor
+from slimzoo.views import Views
+
+METRICS = "metrics.json"
+REPORT = "report.html"
+_THUMBNAIL = (160, 160)  # Pixels.
 
 
 def evaluate(config: EvalConfig) -> dict[str, Any]:
-    """Evaluates a checkpoint on every image of a split, each counted once.
+    """Evaluates a network on every image of a split, each counted once.
 
-    Writes `metrics.json` and the summaries `eval/Accuracy` and `eval/Recall_5` into
-    `eval_dir`.
+    Writes `metrics.json`, `predictions.csv`, `report.html` and the summaries
+    `eval/Accuracy` and `eval/Recall_5` into `eval_dir`.
 
     Returns:
-      What metrics.json holds: `count`, `top_1`, `top_5` (shares of 1), mean `loss`,
-      and what was evaluated.
+      What metrics.json has of the whole: `count`, `top_1`, `top_5` (shares of 1), mean
+      `loss`, and what was evaluated.
 
     Raises:
       UserError: for what the user can mend.
     """
-    if not config.dataset_dir:
-        raise UserError(
-            "--dataset_dir is missing: give the directory of the data set's records"
-        )
-    if config.quantize:
-        raise UserError("--quantize: quantization-aware networks are not available")
-    checkpoint = checkpoints.find(config.checkpoint_path)
-    record = model_info.read(str(pathlib.Path(checkpoint).parent))
+    _check(config)
+    path = config.graph or checkpoints.find(config.checkpoint_path)
+    record = model_info.read(str(pathlib.Path(path).parent))
     info = model_info.settle(config, record, config.eval_image_size)
-    split = config.dataset_split_name or _evaluation_split(info.dataset_name)
-    dataset = dataset_factory.get_dataset(info.dataset_name, split, config.dataset_dir)
-    info = model_info.with_classes(info, dataset)
-    logging.info(
-        "Evaluating %s, %s, on %s %s: %dx%d, preprocessing %s, labels offset %d",
-        *(info.model_name, checkpoint, info.dataset_name, split),
-        *(info.image_size, info.image_size, info.preprocessing_name),
-        info.labels_offset,
+    descriptor = dataset_factory.DATASETS[info.dataset_name]
+    split = config.dataset_split_name or descriptor.evaluation_split
+    dataset = dataset_factory.get_dataset(
+        info.dataset_name, split, config.dataset_dir or ""
     )
-    inference.tell_weights(info, checkpoint)
-    metrics = measure(
-        info,
-        dataset,
-        checkpoint,
-        batch_size=config.batch_size,
-        max_num_batches=config.max_num_batches,
-        num_threads=config.num_preprocessing_threads,
-        master=config.master,
-        gpu_memory_growth=config.gpu_memory_growth,
-    )
-    step = checkpoints.step_of(checkpoint)
+    input_pipeline.record_files(dataset)  # Tells what is missing before it takes long.
+    with contextlib.ExitStack() as stack:
+        info, network = _network(config, path, info, record, dataset, stack)
+        facts = _facts(config, info, path, split)
+        logging.info(
+            "Evaluating\n%s", "\n".join(f"  {k:18}  {v}" for k, v in facts.items())
+        )
+        with predictions.writing(info.labels_or_numbers(), config.eval_dir) as answers:
+            metrics = measure(
+                info,
+                dataset,
+                network,
+                batch_size=config.batch_size,
+                max_num_batches=config.max_num_batches,
+                num_threads=config.num_preprocessing_threads,
+                shown=views.of(config),
+                answers=answers,
+            )
+    step = 0 if config.graph else checkpoints.step_of(path)
     results = metrics.means() | {
         "dataset_name": info.dataset_name,
         "dataset_split_name": split,
         "model_name": info.model_name,
-        "checkpoint": checkpoint,
+        "checkpoint": path,
         "global_step": step,
         "moving_averages": bool(info.moving_average_decay),
     }
-    files.write_json(pathlib.Path(config.eval_dir) / "metrics.json", results)
+    files.write_json(
+        pathlib.Path(config.eval_dir) / METRICS, _as_json(results, info, metrics)
+    )
     write_summaries(config.eval_dir, results, step)
+    if config.report or config.save_plots:
+        _write_report(config, info, facts, metrics, answers, dataset)
     return results
 
 
-def _evaluation_split(dataset_name: str) -> str:
-    return dataset_factory.DATASETS[dataset_name].evaluation_split
+def _check(config):
+    if not config.dataset_dir:
+        raise UserError(
+            "--dataset_dir is missing: give the directory of the data set's records"
+        )
+    views.of(config)
+    if config.graph and config.precision != "float32":
+        raise UserError(
+            "--precision is for checkpoints: a graph computes as it was exported"
+        )
+
+
+def _network(config, path, info, record, dataset, stack) -> tuple[ModelInfo, Predictor]:
+    """What is evaluated, with the classes of the data set; `stack` closes it."""
+    offset_is_known = config.labels_offset is not None or "labels_offset" in record
+    ready = None
+    if config.graph:
+        growth = config.gpu_memory_growth
+        ready = stack.enter_context(predictor.from_file(path, gpu_memory_growth=growth))
+        info = model_info.of_input(info, ready.input_shape, path)
+        classes = ready.num_classes
+    else:
+        precision.check_inference(config.precision)
+        scope = NETWORKS[info.model_name].classifier_scopes[0]
+        classes = checkpoints.classes_or_none(path, scope)
+    if not offset_is_known:
+        info = model_info.with_offset(info, dataset, classes)
+    info = model_info.with_classes(info, dataset)
+    if ready is None:
+        ready = predictor.from_checkpoint(
+            info,
+            path,
+            compute=config.precision,
+            master=config.master,
+            gpu_memory_growth=config.gpu_memory_growth,
+        )
+        inference.tell_weights(info, path)
+        return info, stack.enter_context(ready)
+    if classes not in (None, info.num_classes):
+        raise UserError(
+            f"{path} has {classes} classes, the data set {dataset.num_classes} with "
+            f"--labels_offset={info.labels_offset}: check --dataset_name and "
+            "--labels_offset"
+        )
+    return info, ready
+
+
+def _facts(config, info, path, split) -> dict[str, str]:
+    """What the results are of."""
+    facts = {
+        "network": info.model_name,
+        "graph" if config.graph else "checkpoint": path,
+    }
+    if not config.graph:
+        facts["step"] = f"{checkpoints.step_of(path):,}"
+        averages = "moving averages" if info.moving_average_decay else "as trained"
+        facts["weights"] = averages
+        facts["precision"] = "as if in 8 bits" if info.quantize else config.precision
+    facts |= {
+        "data set": f"{info.dataset_name}, split {split}",
+        "image size": info.size_text,
+        "preprocessing": info.preprocessing_name
+        + (", grayscale" if info.use_grayscale else ""),
+        "labels offset": str(info.labels_offset),
+        "classes": str(info.num_classes),
+    }
+    shown = views.of(config)
+    if shown != Views():
+        fraction = shown.central_fraction or "of the recipe"
+        facts["views"] = (
+            f"{shown.count} per image: central fraction {fraction}, crops "
+            f"{shown.crops}, {'' if shown.flip else 'not '}flipped"
+        )
+    return facts
 
 
 def measure(
-    info: model_info.ModelInfo,
+    info: ModelInfo,
     dataset: Any,
-    checkpoint: str,
+    network: Predictor,
     *,
     batch_size: int = 100,
     max_num_batches: int | None = None,
     num_threads: int = 4,
-    master: str = "",
-    gpu_memory_growth: bool = False,
+    shown: Views = Views(),  # noqa: B008 (It is frozen.)
+    answers: Predictions | None = None,
 ) -> Metrics:
-    """Evaluates `checkpoint` on a split, in a graph of its own.
+    """Evaluates a network on a split.
 
     Args:
       info: of the network.
       dataset: a `slim.dataset.Dataset`.
-      checkpoint: as `checkpoints.find` returns it.
+      network: to evaluate.
       batch_size: pictures per step; it does not affect results.
       max_num_batches: None for all.
       num_threads: pictures preprocessed in parallel.
-      master: address of the TensorFlow server.
-      gpu_memory_growth: take GPU memory as it is needed.
+      shown: what the network is shown of each picture.
+      answers: takes the answers to the images, one by one.
 
     Raises:
-      UserError: when the checkpoint does not fit, or there is nothing to read.
+      UserError: when there is nothing to read, or what is read is damaged.
     """
+    metrics = Metrics(info.num_classes or 0)
     with (
-        classic_graph(),
+        tf.Graph().as_default(),
         input_pipeline.explained_errors(),
         explained_memory_errors(batch_size),
     ):
-        [(images, labels)] = _batch(
-            info, dataset, batch_size, max_num_batches, num_threads
+        batches = input_pipeline.eval_batches(
+            dataset,
+            views.preprocessing(info, shown),
+            batch_size,
+            labels_offset=info.labels_offset,
+            num_threads=num_threads,
         )
-        logits = inference.logits(info, images)
-        restore = inference.restorer(info, checkpoint)
+        if max_num_batches is not None:
+            batches = batches.take(max_num_batches)
+        [next_batch] = input_pipeline.next_batches(batches, 1)
+        _check_channels(next_batch.images.shape[-1], network.input_shape[-1])
         start_reading = tf.tables_initializer()
-        metrics = Metrics()
-        with tf.Session(master, config=session_config(gpu_memory_growth)) as session:
-            restore(session)
+        with tf.Session(config=session_config(on_cpu=True)) as session:
             session.run(start_reading)
             while True:
                 try:
-                    metrics.add(*session.run([logits, labels]))
+                    batch = session.run(next_batch)
                 except tf.errors.OutOfRangeError:
                     break
+                logits = _logits(network, batch.images)
+                probabilities = metrics.add(logits, batch.labels)
+                if answers:
+                    answers.add(batch, probabilities)
     if not metrics.count:
         raise UserError(f"the records in {dataset.data_sources} hold no images")
     return metrics
 
 
-def _batch(info, dataset, batch_size, max_num_batches, num_threads):
-    preprocess = preprocessing_factory.get_preprocessing(
-        info.preprocessing_name,
-        use_grayscale=info.use_grayscale,
-        height=info.image_size,
-        width=info.image_size,
+def _check_channels(made: int | None, taken: int | None) -> None:
+    if None not in (made, taken) and made != taken:
+        raise UserError(
+            f"the data set's pictures have {made} channels after preprocessing, but "
+            f"the network takes {taken}: check --dataset_name, --preprocessing_name "
+            "and --use_grayscale"
+        )
+
+
+def _logits(network, images) -> np.ndarray:
+    """Of `[batch, views, height, width, channels]`."""
+    by_view = [network.logits(images[:, i]) for i in range(images.shape[1])]
+    return views.average(np.stack(by_view, axis=1))
+
+
+def _as_json(results, info, metrics):
+    """All that is known, for programs; None where there is no number."""
+    per_class = metrics.per_class()
+    rows, columns = np.nonzero(metrics.confusion)
+    return {
+        **{k: number(v) if isinstance(v, float) else v for k, v in results.items()},
+        **{
+            kind: {name: number(value) for name, value in averages.items()}
+            for kind, averages in per_class.averages().items()
+        },
+        "calibration": metrics.calibration().as_dict(),
+        "classes": [
+            {
+                "name": name,
+                "precision": number(per_class.precision[i]),
+                "recall": number(per_class.recall[i]),
+                "f1": number(per_class.f1[i]),
+                "support": int(per_class.support[i]),
+            }
+            for i, name in enumerate(info.labels_or_numbers())
+        ],
+        # [label, answer, images], where there are any.
+        "confusion": [
+            [int(i), int(j), int(metrics.confusion[i, j])]
+            for i, j in zip(rows, columns, strict=True)
+        ],
+    }
+
+
+def _write_report(config, info, facts, metrics, answers, dataset):
+    from slimzoo import report  # Its plots take a while to import.
+
+    per_class, calibration = metrics.per_class(), metrics.calibration()
+    names = info.labels_or_numbers()
+    headline = metrics.means() | per_class.averages()
+    trained_in = pathlib.Path(config.graph or config.checkpoint_path)
+    content = report.Report(
+        title=f"{info.model_name} on {info.dataset_name}",
+        facts=facts,
+        headline=headline | {"expected_calibration_error": calibration.error},
+        names=names,
+        matrix=metrics.confusion,
+        precision=per_class.precision,
+        recall=per_class.recall,
+        f1=per_class.f1,
+        support=per_class.support,
+        calibration=(
+            calibration.edges,
+            calibration.counts,
+            calibration.confidence,
+            calibration.accuracy,
+        ),
+        mistakes=_shown(answers.mistakes(), names, dataset, report.Mistake),
+        history=History(
+            trained_in if trained_in.is_dir() else trained_in.parent
+        ).rows(),
     )
-    batches = input_pipeline.eval_batches(
-        dataset,
-        preprocess,
-        batch_size,
-        labels_offset=info.labels_offset,
-        num_threads=num_threads,
+    directory = pathlib.Path(config.eval_dir)
+    if config.report:
+        report.write(directory / REPORT, content)
+    if config.save_plots:
+        report.save_plots(directory, content)
+
+
+def _shown(mistakes, names, dataset, make):
+    places = [(mistake.record_file, mistake.position) for mistake in mistakes]
+    pictures = input_pipeline.read_pictures(dataset, places)
+    return tuple(
+        make(
+            thumbnail=_thumbnail(pictures[place]),
+            true_name=names[mistake.label],
+            predicted_name=names[mistake.answer],
+            confidence=mistake.confidence,
+            identity=mistake.identity,
+        )
+        for mistake, place in zip(mistakes, places, strict=True)
     )
-    if max_num_batches is not None:
-        batches = batches.take(max_num_batches)
-    return input_pipeline.next_batches(batches, 1)
+
+
+def _thumbnail(pixels: np.ndarray) -> bytes:
+    from PIL import Image
+
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    picture.thumbnail(_THUMBNAIL)
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=80)
+    return content.getvalue()
 
 
 def write_summaries(eval_dir: str, results: dict[str, Any], step: int) -> None:

@@ -39,13 +39,18 @@ def _first_control_flow() -> Iterator[None]:
         tf.enable_control_flow_v2()
 
 
-def session_config(gpu_memory_growth: bool = False) -> tf.ConfigProto:
+def session_config(
+    gpu_memory_growth: bool = False, on_cpu: bool = False
+) -> tf.ConfigProto:
     """How sessions run: operations without a kernel on their device move to the CPU.
 
     Args:
       gpu_memory_growth: take GPU memory as it is needed, not all at once.
+      on_cpu: leave GPUs alone.
     """
     config = tf.ConfigProto(allow_soft_placement=True)
+    if on_cpu:
+        config.device_count["GPU"] = 0
     config.gpu_options.allow_growth = gpu_memory_growth
     return config
 

@@ -1,7 +1,7 @@
 """Networks with their trained weights."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
@@ -9,8 +9,8 @@ from absl import logging
 from google.protobuf.message import DecodeError
 
 from nets.registry import NETWORKS
-from slimzoo import checkpoints
-from slimzoo.errors import UserError
+from slimzoo import checkpoints, quantize
+from slimzoo.errors import UserError, unknown
 from slimzoo.model_info import ModelInfo
 
 
@@ -32,7 +32,7 @@ def restorer(info: ModelInfo, checkpoint: str) -> Callable[[tf.Session], None]:
         average = tf.train.ExponentialMovingAverage(info.moving_average_decay)
         variables = {average.average_name(v): v for v in variables.values()}
     fitting = checkpoints.fitting(
-        variables,
+        quantize.names_in(variables, checkpoints.shapes(checkpoint)),
         checkpoint,
         classifier_scopes=NETWORKS[info.model_name].classifier_scopes,
         advice="check --dataset_name and --dataset_dir, or give --labels_offset=1 if "
@@ -47,12 +47,31 @@ def tell_weights(info: ModelInfo, checkpoint: str) -> None:
     logging.info("Using the %sweights of %s", averages, checkpoint)
 
 
-def load_frozen(path: str) -> tuple[tf.Tensor, tf.Tensor]:
+def choose_end_point(end_points: Mapping[str, tf.Tensor], name: str) -> tf.Tensor:
+    """The end point `name`.
+
+    Raises:
+      UserError: names those that there are.
+    """
+    tensor = end_points.get(name)
+    if isinstance(tensor, tf.Tensor):
+        return tensor
+    raise unknown(f"--end_point={name} is not one of the network's", name, end_points)
+
+
+def load_frozen(
+    path: str, input_layer: str | None = None, output_layer: str | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Imports a frozen classifier into the default graph.
 
+    Args:
+      path: of a binary GraphDef.
+      input_layer: name of the input operation; by default the only placeholder.
+      output_layer: name of the output operation; by default the only one that nothing
+        else in the graph reads.
+
     Returns:
-      Its input, the only placeholder, and its output, `[batch, classes]`: what nothing
-      else in the graph reads.
+      Input `[batch, height, width, channels]` and output `[batch, classes]`.
 
     Raises:
       UserError: when the file is no such graph.
@@ -75,12 +94,39 @@ def load_frozen(path: str) -> tuple[tf.Tensor, tf.Tensor]:
         )
     inputs = [op for op in operations if op.type == "Placeholder"]
     outputs = [op for op in operations if op.outputs and not op.outputs[0].consumers()]
+    if input_layer:
+        inputs = [operation(input_layer)]
+    if output_layer:
+        outputs = [operation(output_layer)]
     if len(inputs) != 1 or len(outputs) != 1:
         raise UserError(
             f"{path} should have one input and one output; it has inputs "
-            f"{[op.name for op in inputs]} and outputs {[op.name for op in outputs]}"
+            f"[{some([op.name for op in inputs])}] and outputs "
+            f"[{some([op.name for op in outputs])}]"
         )
     return inputs[0].outputs[0], outputs[0].outputs[0]
+
+
+def some(names: Sequence[str], most: int = 6) -> str:
+    """The first of `names`, and how many more there are, for an error message."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def operation(name: str) -> tf.Operation:
+    """The operation `name` of the default graph; `name:0` and `import/name` do too.
+
+    Raises:
+      UserError: when there is none, or it has no values; names some that there are.
+    """
+    name = name.removesuffix(":0")
+    operations = {op.name: op for op in tf.get_default_graph().get_operations()}
+    for candidate in (name, name.removeprefix("import/")):
+        if candidate in operations:
+            if not operations[candidate].outputs:
+                raise UserError(f"the operation {candidate} has no values")
+            return operations[candidate]
+    raise unknown(f"the graph has no operation {name}", name, operations)
 
 
 def gives_probabilities(output: tf.Tensor) -> bool:

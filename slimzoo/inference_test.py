@@ -86,7 +86,7 @@ def test_weights_are_moving_averages_where_there_are_some(write_checkpoint, capl
 
 
 def test_missing_moving_averages_are_told(write_checkpoint):
-    with pytest.raises(UserError, match="leave --moving_average_decay out"):
+    with pytest.raises(UserError, match="give --moving_average_decay=0"):
         logits_restored(AVERAGED, write_checkpoint(random_values(1)))
 
 
@@ -167,9 +167,9 @@ def no_input():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (two_inputs, r"inputs \['input', 'more'\] and outputs \['sum'\]"),
-        (two_outputs, r"inputs \['input'\] and outputs \['a', 'b'\]"),
-        (no_input, r"inputs \[\] and outputs \['c'\]"),
+        (two_inputs, r"inputs \[input, more\] and outputs \[sum\]"),
+        (two_outputs, r"inputs \[input\] and outputs \[a, b\]"),
+        (no_input, r"inputs \[\] and outputs \[c\]"),
     ],
 )
 def test_graph_with_more_or_fewer_ends_is_told(write_graph, build, message):
@@ -202,3 +202,72 @@ def test_graph_with_unknown_operations_is_told(tmp_path):
         pytest.raises(UserError, match=rf"cannot use .*{path}: .*NoSuchOpe"),
     ):
         inference.load_frozen(str(path))
+
+
+@pytest.mark.parametrize("name", ["a", "a:0", "import/a", "import/a:0"])
+def test_output_may_be_named(write_graph, name):
+    path = write_graph(two_outputs)
+    with classic_graph():
+        _, output = inference.load_frozen(path, output_layer=name)
+        assert output.name == "a:0"
+
+
+def test_input_may_be_named(write_graph):
+    path = write_graph(two_inputs)
+    with classic_graph():
+        images, _ = inference.load_frozen(path, input_layer="input")
+        assert images.name == "input:0"
+
+
+@pytest.mark.parametrize("which", ["input_layer", "output_layer"])
+def test_unknown_layer_suggests(write_graph, which):
+    path = write_graph(double)
+    with classic_graph(), pytest.raises(UserError) as error:
+        inference.load_frozen(path, **{which: "Prediction"})
+    assert "no operation Prediction" in str(error.value)
+    assert "Did you mean Predictions" in str(error.value)
+
+
+def test_layer_under_import_itself_comes_first(write_graph):
+    def build():
+        images = double()
+        tf.tanh(images, "import/a")
+        tf.exp(images, "a")
+
+    path = write_graph(build)
+    with classic_graph():
+        _, output = inference.load_frozen(path, output_layer="import/a")
+        assert output.name == "import/a:0"
+
+
+def test_end_point_is_chosen_by_name():
+    end_points = {"global_pool": tf.constant(1.0), "cells": [1, 2]}
+    chosen = inference.choose_end_point(end_points, "global_pool")
+    assert chosen is end_points["global_pool"]
+    for name in ("global_pol", "cells"):
+        with pytest.raises(UserError, match=f"--end_point={name} .*global_pool"):
+            inference.choose_end_point(end_points, name)
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (tf.nn.softmax, True),
+        (lambda x: tf.reshape(tf.nn.softmax(x), [-1]), True),
+        (lambda x: tf.identity(tf.squeeze(tf.nn.softmax(x))), True),
+        (lambda x: x, False),
+        (lambda x: tf.nn.softmax(x) * 2.0, False),
+        (tf.nn.log_softmax, False),
+    ],
+)
+def test_softmax_is_seen(build, expected):
+    with classic_graph():
+        logits = tf.placeholder(tf.float32, [None, 3])
+        assert inference.gives_probabilities(build(logits)) is expected
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, ""), (2, "0, 1"), (3, "0, 1, 2"), (5, "0, 1, 2 and 2 more")]
+)
+def test_some_names_stand_for_many(count, text):
+    assert inference.some([str(i) for i in range(count)], 3) == text

@@ -4,12 +4,14 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nets import nets_factory
 from nets.registry import NETWORKS
-from slimzoo import files
+from preprocessing import preprocessing_factory
+from slimzoo import files, quantize
+from slimzoo.config import Size
 from slimzoo.errors import UserError
 
 FILE_NAME = "model.json"
@@ -25,7 +27,7 @@ class ModelInfo:
     Attributes:
       model_name: key of the networks' registry.
       labels_offset: subtracted from a data set's labels to get the network's.
-      image_size: height and width in pixels.
+      image_size: (height, width) in pixels.
       channels: of the pictures after preprocessing.
       preprocessing_name: key of the recipes' registry, or a network's name.
       use_grayscale: whether preprocessing makes pictures gray.
@@ -33,13 +35,14 @@ class ModelInfo:
       moving_average_decay: of the weights' moving averages; None or 0 without them.
       num_classes: width of the logits; None as long as nobody knows.
       labels: names of the network's classes in order; None without names.
+      quantize: whether it computes as if in 8 bits, as it was trained.
       network_arguments: what the network's function takes besides, such as a
         `depth_multiplier` that `model_name` does not stand for.
     """
 
     model_name: str
     labels_offset: int
-    image_size: int
+    image_size: Size
     channels: int
     preprocessing_name: str
     use_grayscale: bool
@@ -47,14 +50,53 @@ class ModelInfo:
     moving_average_decay: float | None = None
     num_classes: int | None = None
     labels: tuple[str, ...] | None = None
+    quantize: bool = False
     network_arguments: dict[str, Any] | None = None
 
-    def network_fn(self, **options: Any) -> Callable[..., Any]:
-        """The network; `options` are those of `nets_factory.get_network_fn`."""
+    def network_fn(
+        self,
+        *,
+        is_training: bool = False,
+        quantization: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Callable[..., Any]:
+        """The network as a function of pictures.
+
+        Args:
+          is_training: whether it is in the training phase.
+          quantization: arguments of `quantize.for_training`, for a network that
+            computes as if in 8 bits.
+          **options: those of `nets_factory.get_network_fn`.
+        """
         network_fn = nets_factory.get_network_fn(
-            self.model_name, self.num_classes, **options
+            self.model_name, self.num_classes, is_training=is_training, **options
         )
-        return functools.partial(network_fn, **self.network_arguments or {})
+        network_fn = functools.partial(network_fn, **self.network_arguments or {})
+        if not self.quantize:
+            return network_fn
+        if is_training:
+            return quantize.for_training(network_fn, **quantization or {})
+        return quantize.for_inference(network_fn)
+
+    def preprocessing(self, is_training: bool = False) -> Callable[..., Any]:
+        """The recipe at this size; see `preprocessing_factory.get_preprocessing`."""
+        height, width = self.image_size
+        return preprocessing_factory.get_preprocessing(
+            self.preprocessing_name,
+            is_training=is_training,
+            use_grayscale=self.use_grayscale,
+            height=height,
+            width=width,
+        )
+
+    @property
+    def size_text(self) -> str:
+        """Height and width in words."""
+        return "{}x{}".format(*self.image_size)
+
+    def labels_or_numbers(self) -> tuple[str, ...]:
+        """The names of the classes, numbers where nobody knows names."""
+        return self.labels or tuple(map(str, range(self.num_classes or 0)))
 
     def write(self, directory: str) -> None:
         """Writes model.json into `directory`."""
@@ -74,6 +116,8 @@ def read(directory: str) -> Record:
     try:
         content = json.loads(path.read_text("utf-8"))
         record = {key: value for key, value in content.items() if key in _FACTS}
+        if record.get("image_size") is not None:
+            record["image_size"] = _size(record["image_size"])
         if record.get("labels") is not None:
             record["labels"] = tuple(record["labels"])
         if record.get("network_arguments") is not None:
@@ -88,13 +132,20 @@ def read(directory: str) -> Record:
     return record
 
 
-def settle(config: Any, record: Record, image_size: int | None) -> ModelInfo:
+def _size(value: int | list[int] | tuple[int, ...]) -> Size:
+    height, width = (value, value) if isinstance(value, int) else value
+    return int(height), int(width)
+
+
+def settle(
+    config: Any, record: Record, image_size: int | Size | None = None
+) -> ModelInfo:
     """The facts to go by: what was given, then the record, then the registry.
 
     Args:
       config: of `slimzoo.config`; its options that are None were not given.
       record: of the checkpoint in use.
-      image_size: as given.
+      image_size: as given; one number for squares.
 
     Raises:
       UserError: for an unknown network.
@@ -111,12 +162,54 @@ def settle(config: Any, record: Record, image_size: int | None) -> ModelInfo:
         "channels": network.channels,
         "preprocessing_name": network.preprocessing,
     }
-    return ModelInfo(**_overlay(of_network, facts))
+    facts = _overlay(of_network, facts)
+    facts["image_size"] = _size(facts["image_size"])
+    if facts["use_grayscale"]:
+        facts["channels"] = 1
+    return ModelInfo(**facts)
 
 
 def _overlay(*layers: Record) -> Record:
     """Later layers over earlier ones, wherever they know something."""
     return {k: v for layer in layers for k, v in layer.items() if v is not None}
+
+
+def of_input(info: ModelInfo, shape: tuple[int | None, ...], path: str) -> ModelInfo:
+    """`info` with the size and channels that a network in a file was made for.
+
+    Args:
+      info: what is known besides.
+      shape: (batch, height, width, channels); None where any do.
+      path: of the file.
+
+    Raises:
+      UserError: when preprocessing makes another number of channels.
+    """
+    if len(shape) != 4:
+        raise UserError(
+            f"{path} takes an input of {len(shape)} dimensions, not pictures: [batch, "
+            "height, width, channels]"
+        )
+    _, height, width, channels = shape
+    size = height or info.image_size[0], width or info.image_size[1]
+    if info.use_grayscale and channels not in (None, 1):
+        raise UserError(
+            f"{path} takes pictures of {channels} channels, and --use_grayscale makes 1"
+        )
+    return dataclasses.replace(
+        info, image_size=size, channels=channels or info.channels
+    )
+
+
+def with_offset(info: ModelInfo, dataset: Any, classes: int | None) -> ModelInfo:
+    """`info` with the labels offset that `classes`, those of the network, ask for.
+
+    Networks without ImageNet's background class have one class less than the data set.
+    """
+    names = dataset.labels_to_names or {}
+    if classes == dataset.num_classes - 1 and names.get(0) == "background":
+        return dataclasses.replace(info, labels_offset=1)
+    return info
 
 
 def with_classes(info: ModelInfo, dataset: Any) -> ModelInfo:

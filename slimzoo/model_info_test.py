@@ -16,8 +16,8 @@ FULL = ModelInfo(
     model_name="lenet",
     num_classes=3,
     labels_offset=1,
-    image_size=29,
-    channels=3,
+    image_size=(29, 29),
+    channels=1,
     preprocessing_name="inception",
     use_grayscale=True,
     moving_average_decay=0.5,
@@ -40,7 +40,8 @@ def test_what_is_written_is_read(tmp_path):
 def test_file_says_everything_under_plain_names(tmp_path):
     FULL.write(str(tmp_path))
     facts = json.loads((tmp_path / "model.json").read_text("utf-8"))
-    assert facts == RECORD | {"labels": ["rose", "tulip", "Löwenzahn"]}
+    lists = {"labels": ["rose", "tulip", "Löwenzahn"], "image_size": [29, 29]}
+    assert facts == RECORD | lists
 
 
 def test_what_nobody_knows_stays_unknown(tmp_path):
@@ -101,7 +102,7 @@ def test_what_is_given_wins_over_the_record(config_class):
     info = model_info.settle(config_class(**given), RECORD, 96)
     # Arguments of another network are of no use.
     given["network_arguments"] = None
-    assert info == dataclasses.replace(FULL, image_size=96, **given)
+    assert info == dataclasses.replace(FULL, image_size=(96, 96), **given)
 
 
 def test_given_data_set_and_moving_averages_win_over_the_record():
@@ -117,7 +118,7 @@ def test_registry_tells_what_nobody_else_does(name):
     assert info == ModelInfo(
         model_name=name,
         labels_offset=0,
-        image_size=network.image_size,
+        image_size=(network.image_size, network.image_size),
         channels=network.channels,
         preprocessing_name=network.preprocessing,
         use_grayscale=False,
@@ -127,7 +128,7 @@ def test_registry_tells_what_nobody_else_does(name):
 
 def test_registry_is_asked_about_the_recorded_network():
     info = model_info.settle(EvalConfig(), {"model_name": "lenet"}, None)
-    assert (info.image_size, info.channels) == (28, 1)
+    assert (info.image_size, info.channels) == ((28, 28), 1)
 
 
 def test_without_a_record_the_defaults_of_the_flags_hold():
@@ -207,3 +208,113 @@ def test_gaps_between_names_are_filled_with_numbers():
 @pytest.mark.parametrize("names", [None, {}])
 def test_without_names_there_are_no_labels(names):
     assert with_classes(1, 10, names) == (9, None)
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("given", "recorded", "expected"),
+    [
+        (None, None, (28, 28)),
+        (None, 32, (32, 32)),
+        (None, [32, 48], (32, 48)),
+        (64, [32, 48], (64, 64)),
+        ((64, 96), 32, (64, 96)),
+    ],
+)
+def test_size_may_be_of_a_rectangle(tmp_path, given, recorded, expected):
+    record = {"model_name": "lenet", "image_size": recorded}
+    (tmp_path / "model.json").write_text(json.dumps(record))
+    info = model_info.settle(EvalConfig(), model_info.read(str(tmp_path)), given)
+    assert info.image_size == expected
+    assert info.size_text == "{}x{}".format(*expected)
+
+
+@pytest.mark.parametrize("size", ['"big"', "[1]", "[1, 2, 3]", "{}", '["a", "b"]'])
+def test_size_that_is_none_is_told(tmp_path, size):
+    (tmp_path / "model.json").write_text(f'{{"image_size": {size}}}')
+    with pytest.raises(UserError, match=r"cannot read .*model\.json"):
+        model_info.read(str(tmp_path))
+
+
+def test_preprocessing_makes_pictures_of_the_size():
+    info = dataclasses.replace(FULL, image_size=(20, 30), use_grayscale=False)
+    with tf.Graph().as_default():
+        picture = tf.placeholder(tf.uint8, [None, None, 3])
+        assert info.preprocessing()(picture).shape == [20, 30, 3]
+
+
+# Networks in files
+
+COLOR = dataclasses.replace(FULL, use_grayscale=False, channels=3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "channels"),
+    [
+        ((None, None, None, None), (29, 29), 3),
+        ((1, 20, 30, 3), (20, 30), 3),
+        ((None, 20, None, 3), (20, 29), 3),
+        ((None, None, 30, 1), (29, 30), 1),
+    ],
+)
+def test_network_in_a_file_says_what_it_takes(shape, size, channels):
+    info = model_info.of_input(COLOR, shape, "g.pb")
+    assert info == dataclasses.replace(COLOR, image_size=size, channels=channels)
+
+
+@pytest.mark.parametrize("channels", [None, 1])
+def test_network_of_one_channel_takes_gray_pictures(channels):
+    info = model_info.of_input(FULL, (None, 8, 8, channels), "g.pb")
+    assert info == dataclasses.replace(FULL, image_size=(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((None, 8, 8, 3), "g.pb takes pictures of 3 channels, and --use_grayscale"),
+        ((None, 8), "g.pb takes an input of 2 dimensions"),
+        ((1, 5, 8, 8, 1), "g.pb takes an input of 5 dimensions"),
+    ],
+)
+def test_network_that_takes_something_else_is_told(shape, message):
+    with pytest.raises(UserError, match=message):
+        model_info.of_input(FULL, shape, "g.pb")
+
+
+@pytest.mark.parametrize(
+    ("first", "classes", "expected"),
+    [
+        ("background", 2, 1),
+        ("background", 3, 0),
+        ("background", 1, 0),
+        ("background", 4, 0),
+        ("background", None, 0),
+        ("ant", 2, 0),
+        (None, 2, 0),
+    ],
+)
+def test_offset_leaves_out_the_background_where_classes_ask_for_it(
+    first, classes, expected
+):
+    names = {0: first, 1: "bee", 2: "cat"} if first else None
+    dataset = types.SimpleNamespace(num_classes=3, labels_to_names=names)
+    info = dataclasses.replace(FULL, labels_offset=0)
+    found = model_info.with_offset(info, dataset, classes)
+    assert found == dataclasses.replace(info, labels_offset=expected)
+
+
+@pytest.mark.parametrize("offset", [3, 4])
+def test_offset_that_leaves_no_class_is_told(offset):
+    with pytest.raises(UserError, match=rf"--labels_offset={offset} leaves none .* 3"):
+        with_classes(offset, 3, None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "expected"),
+    [(("a", "b"), 2, ("a", "b")), (None, 3, ("0", "1", "2")), (None, None, ())],
+)
+def test_classes_without_names_have_numbers(labels, classes, expected):
+    info = dataclasses.replace(FULL, labels=labels, num_classes=classes)
+    assert info.labels_or_numbers() == expected

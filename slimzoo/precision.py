@@ -55,6 +55,19 @@ def check(config: TrainConfig, on_cpu: bool) -> None:
         _check_float16(config, on_cpu)
 
 
+def check_inference(precision: str) -> None:
+    """Checks that this machine can use trained networks in `precision`.
+
+    Raises:
+      UserError: if not.
+    """
+    if precision not in ("float32", "bfloat16"):
+        known = ("float32", "bfloat16")
+        raise unknown(f"--precision={precision} is not for inference", precision, known)
+    if precision == "bfloat16":
+        _check_bfloat16(on_cpu=not tf.config.list_physical_devices("GPU"))
+
+
 def configure(options: tf.ConfigProto, precision: str) -> tf.ConfigProto:
     """Makes sessions with `options` compute in `precision`; gives `options`.
 
@@ -118,7 +131,8 @@ def _check_bfloat16(on_cpu: bool) -> None:
     if not on_cpu:
         raise UserError(
             "--precision=bfloat16 is for CPUs: TensorFlow's rewrite leaves GPUs in "
-            "float32. Give --precision=float16, or --clone_on_cpu"
+            "float32. Give --precision=float16 (in training) or float32, or "
+            "--clone_on_cpu"
         )
     if not _cpu_flags() & {"avx512_bf16", "amx_bf16"}:
         raise UserError(

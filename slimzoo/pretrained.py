@@ -228,12 +228,13 @@ def _info(published: PublishedCheckpoint) -> model_info.ModelInfo:
     return model_info.ModelInfo(
         model_name=published.network,
         labels_offset=published.labels_offset,
-        image_size=published.image_size,
+        image_size=(published.image_size, published.image_size),
         channels=NETWORKS[published.network].channels,
         preprocessing_name=published.preprocessing,
         use_grayscale=False,
         dataset_name="imagenet",
         num_classes=published.classes,
         labels=tuple(names[i] for i in range(published.labels_offset, len(names))),
+        quantize=published.quantized,
         network_arguments=published.network_arguments or None,
     )

@@ -173,7 +173,7 @@ def test_model_json_says_what_the_checkpoint_needs(tmp_path, pack):
     assert record == {
         "model_name": "mobilenet_v1_025",
         "labels_offset": 0,
-        "image_size": 128,
+        "image_size": [128, 128],
         "channels": 3,
         "preprocessing_name": "inception",
         "use_grayscale": False,
@@ -195,7 +195,7 @@ def test_needs_that_differ_from_the_defaults(tmp_path, pack):
     pack("mobilenet_v2_0.75_96.tgz")
     options = {"mirror": str(tmp_path), "image_size": None, "date": None}
     info = _settled(_fetch(tmp_path, **options, model_name="resnet_v2_50"))
-    assert (info.image_size, info.preprocessing_name) == (299, "inception")
+    assert (info.image_size, info.preprocessing_name) == ((299, 299), "inception")
     info = _settled(_fetch(tmp_path, **options, model_name="vgg_16"))
     assert (info.labels_offset, info.num_classes) == (1, 1000)
     assert info.labels is not None and info.labels[0].startswith("tench")
@@ -224,7 +224,7 @@ def test_moving_averages_are_preferred_and_folders_kept(tmp_path, pack, monkeypa
         archive.add(tmp_path / "top", "top")
     path = _fetch(tmp_path, mirror=str(tmp_path))
     assert path == f"{tmp_path}/there/{NAME}/top/ema/net.ckpt"
-    assert _settled(path).image_size == 128
+    assert _settled(path).image_size == (128, 128)
     assert checkpoints.find(f"{tmp_path}/there/{NAME}") == path
 
 

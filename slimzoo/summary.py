@@ -50,7 +50,7 @@ def _lines(config, info, dataset, deployment, graph, plan) -> Iterator[tuple[str
     yield (
         "network",
         f"{parameters:,} parameters, {info.num_classes} classes, "
-        f"{info.image_size}x{info.image_size}, preprocessing {info.preprocessing_name}",
+        f"{info.size_text}, preprocessing {info.preprocessing_name}",
     )
     yield (
         "data",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from contextlib import nullcontext
 
 import tensorflow.compat.v1 as tf
 from absl import logging
@@ -16,6 +17,7 @@ from slimzoo import (
     precision,
     summary,
     train_graph,
+    training_state,
     validation,
     warm_start,
 )
@@ -68,6 +70,7 @@ def _train(config: TrainConfig, given: TrainConfig) -> bool:
         if config.task == 0:
             _write_records(given, info)
         with (
+            _told_to_others(config),
             warm_start.explained_errors(own_checkpoint),
             checkpoints.explained_save_errors(config.train_dir),
             explained_memory_errors(config.batch_size),
@@ -93,16 +96,17 @@ def _train(config: TrainConfig, given: TrainConfig) -> bool:
     return stop_on_signals.reason is None
 
 
+def _told_to_others(config):
+    """Those who watch for checkpoints hear when there will be no more."""
+    is_chief = config.task == 0
+    return training_state.running(config.train_dir) if is_chief else nullcontext()
+
+
 def _check(config: TrainConfig) -> None:
     if not config.dataset_dir:
         raise UserError(
             "--dataset_dir is missing: give the directory of the data set's records, "
             "as made by download_and_convert_data.py"
-        )
-    if config.quantize_delay >= 0:
-        raise UserError(
-            "--quantize_delay: quantization-aware training is not available; train "
-            "without it"
         )
     validation.check(config)
 
@@ -132,6 +136,13 @@ def _model_and_data(
     dataset = dataset_factory.get_dataset(
         info.dataset_name, config.dataset_split_name, config.dataset_dir or ""
     )
+    if config.quantize_delay >= 0:  # Else as the checkpoint that it goes on from.
+        info = dataclasses.replace(info, quantize=True)
+    if info.quantize and config.precision != "float32":
+        raise UserError(
+            f"--quantize_delay does not go with --precision={config.precision}: what "
+            "computes as if in 8 bits has to do so in float32"
+        )
     return model_info.with_classes(info, dataset), dataset
 
 

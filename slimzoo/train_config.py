@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from slimzoo.config import Data, Devices, Model, option
+from slimzoo.config import SIZE_HELP, Data, Devices, Model, Size, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,8 +14,8 @@ class TrainConfig(Model, Data, Devices):
     )
     dataset_split_name: str = option("train", "Split to train on.")
     batch_size: int = option(32, "Pictures per clone and step.", at_least=1)
-    train_image_size: int | None = option(
-        None, "Height and width in pixels; by default the network's own.", at_least=1
+    train_image_size: Size | None = option(
+        None, f"{SIZE_HELP}; by default the network's own."
     )
     max_number_of_steps: int | None = option(
         None,
@@ -133,7 +133,13 @@ class TrainConfig(Model, Data, Devices):
         "they lag behind for thousands of steps, and so does evaluation.",
     )
     quantize_delay: int = option(
-        -1, "Step at which quantization-aware training begins; -1: never."
+        -1,
+        "Step at which training begins to compute as if in 8 bits; -1: never.",
+    )
+    quantize_symmetric: bool = option(
+        False,
+        "With --quantize_delay, keep ranges of weights symmetric about 0: coarser, but "
+        "needed for an int8 .tflite; uint8 does without.",
     )
 
     precision: str = option(

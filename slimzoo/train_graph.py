@@ -10,7 +10,7 @@ import tf_slim as slim
 
 from datasets import input_pipeline
 from deployment import model_deploy
-from preprocessing import augmentation, ops, preprocessing_factory
+from preprocessing import augmentation, ops
 from slimzoo import batch_norm, class_weights, optimizers, precision, warm_start
 from slimzoo.cluster_session import SyncReplicas
 from slimzoo.model_info import ModelInfo
@@ -115,13 +115,7 @@ def _batches(
     seed: int | None,
 ) -> tuple[list[Batch], tf.Tensor]:
     """A batch per clone, and the seconds that a step waits for them."""
-    recipe = preprocessing_factory.get_preprocessing(
-        info.preprocessing_name,
-        is_training=True,
-        use_grayscale=info.use_grayscale,
-        height=info.image_size,
-        width=info.image_size,
-    )
+    recipe = info.preprocessing(is_training=True)
 
     def preprocess(image, seed):
         if not config.random_erasing:
@@ -170,6 +164,11 @@ def network(
     return info.network_fn(
         weight_decay=config.weight_decay,
         is_training=True,
+        quantization={
+            "delay": max(0, config.quantize_delay),
+            "step": step,
+            "symmetric": config.quantize_symmetric,
+        },
         adapt_arg_scope=adapt_arg_scope,
     )
 

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from absl import logging
 
 from datasets import dataset_factory
-from slimzoo import checkpoints, evaluate, files, summary
+from slimzoo import checkpoints, evaluate, files, predictor, summary
 from slimzoo.errors import UserError
 from slimzoo.history import History
 from slimzoo.model_info import ModelInfo
@@ -74,12 +74,13 @@ class Validation:
         """Evaluates the latest checkpoint; tells whether training shall end."""
         config = self._config
         checkpoint = checkpoints.latest(config.train_dir) or ""
-        metrics = evaluate.measure(
-            self._info,
-            self._dataset,
-            checkpoint,
-            num_threads=config.num_preprocessing_threads,
-        ).means()
+        with predictor.from_checkpoint(self._info, checkpoint) as network:
+            metrics = evaluate.measure(
+                self._info,
+                self._dataset,
+                network,
+                num_threads=config.num_preprocessing_threads,
+            ).means()
         self._history.add(
             step=step,
             split=self._split,

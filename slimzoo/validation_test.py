@@ -1,3 +1,4 @@
+import contextlib
 import pathlib
 
 import numpy as np
@@ -42,11 +43,18 @@ def evaluate(tmp_path, write_checkpoint, monkeypatch):
         (tmp_path / "labels.txt").write_text("".join(f"{i}:{i}\n" for i in range(10)))
         evaluation = validation.Validation(config, INFO, 4000, History(tmp_path))
         for step, top_1 in enumerate(top_1s, 1):
-            metrics = Metrics(100, round(100 * top_1), 100, 50.0)
+            metrics = Metrics(10)
+            metrics.count = metrics.top_5 = 100
+            metrics.top_1, metrics.loss = round(100 * top_1), 50.0
             checkpoint = str(tmp_path / f"model.ckpt-{step}")
             for part in ("index", "data-00000-of-00001"):
                 pathlib.Path(f"{checkpoint}.{part}").write_text(f"{step}")
             monkeypatch.setattr(checkpoints, "latest", lambda _, path=checkpoint: path)
+            monkeypatch.setattr(
+                validation.predictor,
+                "from_checkpoint",
+                lambda *_: contextlib.nullcontext(),
+            )
             monkeypatch.setattr(
                 validation.evaluate, "measure", lambda *_, found=metrics, **__: found
             )

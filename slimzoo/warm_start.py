@@ -10,7 +10,7 @@ import tf_slim as slim
 from absl import logging
 
 from nets.registry import NETWORKS
-from slimzoo import checkpoints, files, model_info
+from slimzoo import checkpoints, files, model_info, quantize
 from slimzoo.errors import UserError
 from slimzoo.model_info import ModelInfo
 from slimzoo.train_config import TrainConfig
@@ -131,8 +131,15 @@ def plan(config: TrainConfig, info: ModelInfo, checkpoint: str | None) -> Plan:
             f"--{flag}={config.checkpoint_exclude_scopes} leaves nothing to restore; "
             "to start anew, leave --checkpoint_path out"
         )
+    available = checkpoints.shapes(checkpoint)
+    fitting = quantize.names_in(wanted, available)
     restored = checkpoints.fitting(
-        wanted,
+        # Float networks have no ranges; training learns them.
+        {
+            n: v
+            for n, v in fitting.items()
+            if n in available or not quantize.is_range(n)
+        },
         checkpoint,
         classifier_scopes=classifier_scopes,
         advice="to fine-tune, leave its classifier out with --finetune=all or "
@@ -142,13 +149,14 @@ def plan(config: TrainConfig, info: ModelInfo, checkpoint: str | None) -> Plan:
         ignore_missing=config.ignore_missing_vars,
     )
     restore = checkpoints.restorer(restored, checkpoint)
+    known = [variable.op.name for variable in restored.values()]
     return Plan(
         checkpoint,
-        list(restored),
+        known,
         {
             name: "not in the checkpoint" if name in wanted else "excluded"
             for name in variables
-            if name not in restored
+            if name not in known
         },
         lambda scaffold, session: restore(session),
     )

@@ -256,11 +256,11 @@ def test_mistakes_in_finetune_are_told(options, message):
 
 def test_a_warm_start_takes_over_the_network_but_not_the_classes(tmp_path):
     published = dataclasses.replace(
-        INFO, image_size=299, preprocessing_name="inception", labels_offset=1
+        INFO, image_size=(299, 299), preprocessing_name="inception", labels_offset=1
     )
     published.write(str(tmp_path))
     record = warm_start.record_of(str(tmp_path / "model.ckpt"))
-    assert record["image_size"] == 299
+    assert record["image_size"] == (299, 299)
     assert record["preprocessing_name"] == "inception"
     assert not {"labels_offset", "num_classes", "labels", "dataset_name"} & set(record)
 
