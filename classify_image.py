@@ -1,32 +1,49 @@
-r"""Names what is in pictures: files, directories or globs.
+r"""Names what is in pictures: files, directories, globs, or `-` for names on stdin.
 
 python classify_image.py --checkpoint_path=/tmp/train photo.jpg 'holiday/*.jpg'
 python classify_image.py --graph=/tmp/frozen.pb --model_name=mobilenet_v1 \
     --labels=/tmp/flowers/labels.txt photos/
+
+Takes the flags of TensorFlow's label_image, too. The exit status is the number of
+pictures that could not be read, at most 100.
 """
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
 from slimzoo import cli
 from slimzoo.config import ClassifyConfig
-from slimzoo.errors import UserError
+
+MOST_BAD = 100  # Statuses above 125 have meanings for shells.
 
 
-def main(config: ClassifyConfig, pictures: list[str]) -> None:
+def main(config: ClassifyConfig, pictures: list[str]) -> int:
     """Prints the likeliest classes of each picture, with their probabilities."""
-    from slimzoo.classify import classify  # TensorFlow takes seconds; --help does not.
+    # TensorFlow takes seconds to import; --help does not.
+    from slimzoo import answers, files
+    from slimzoo.classify import Answer, classify
 
     bad = 0
-    for answer in classify(config, pictures):
-        if answer.error:
-            bad += 1
-            print(f"{answer.path}: {answer.error}", file=sys.stderr)
-            continue
-        print(answer.path)
-        for name, probability in answer.classes:
-            print(f"  {probability:7.2%}  {name}")
-    if bad:
-        raise UserError(f"{bad} pictures could not be read")
+
+    def tell_bad(found: Iterator[Answer]) -> Iterator[Answer]:
+        nonlocal bad
+        for answer in found:
+            if answer.error:
+                bad += 1
+                print(f"{answer.path}: {answer.error}", file=sys.stderr)
+            yield answer
+
+    found = tell_bad(classify(config, pictures))
+    lines = answers.lines(found, config.format, config.top_k, config.logits)
+    with contextlib.ExitStack() as stack:
+        output = sys.stdout
+        if config.output_file:
+            path = stack.enter_context(files.replacing(config.output_file))
+            output = stack.enter_context(path.open("w", encoding="utf-8"))
+        for line in lines:
+            print(line, file=output)
+    return min(bad, MOST_BAD)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,52 @@
 """Classification: from picture files to class names."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 from absl import logging
+from tqdm import tqdm
 
 from datasets import imagenet
 from nets.registry import NETWORKS
-from preprocessing import preprocessing_factory
-from slimzoo import checkpoints, inference, model_info
+from preprocessing import ops
+from slimzoo import (
+    checkpoints,
+    files,
+    inference,
+    model_info,
+    pictures,
+    precision,
+    predictor,
+    views,
+)
 from slimzoo.config import ClassifyConfig
-from slimzoo.errors import UserError, reason
-from slimzoo.export import INPUT_NAME
-from slimzoo.graph import classic_graph, session_config
+from slimzoo.errors import UserError
+from slimzoo.graph import explained_memory_errors, session_config
 from slimzoo.model_info import ModelInfo
+from slimzoo.predictor import Predictor
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+# Of TensorFlow's label_image, where only some of its flags are given.
+_LABEL_IMAGE = {"input_mean": 0.0, "input_std": 255.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Class:
+    """One of a picture's likeliest classes.
+
+    Attributes:
+      number: from zero, as the network counts.
+      name: of the class.
+      value: its probability, or logit where logits are asked for.
+    """
+
+    number: int
+    name: str
+    value: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,42 +55,36 @@ class Answer:
 
     Attributes:
       path: of the picture.
-      classes: pairs of name and probability, the likeliest first.
+      classes: the likeliest first.
       error: why the picture could not be read; there are no classes then.
     """
 
     path: str
-    classes: tuple[tuple[str, float], ...] = ()
+    classes: tuple[Class, ...] = ()
     error: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Classifier:
-    """A network in the default graph.
+    """A network, ready to run.
 
     Attributes:
-      images: placeholder of preprocessed pictures, `[batch, height, width, channels]`.
-      probabilities: `[batch, classes]`.
+      network: from preprocessed pictures to logits.
       names: of the classes.
-      content: placeholder of the bytes of a picture file.
-      preprocessed: the picture in `content` as `images` takes it.
-      restore: gives the variables their values in a session.
+      prepare: from a path to preprocessed views `[views, height, width, channels]`.
     """
 
-    images: tf.Tensor
-    probabilities: tf.Tensor
+    network: Predictor
     names: tuple[str, ...]
-    content: tf.Tensor
-    preprocessed: tf.Tensor
-    restore: Callable[[tf.Session], None]
+    prepare: Callable[[str], np.ndarray]
 
 
-def classify(config: ClassifyConfig, pictures: Sequence[str]) -> Iterator[Answer]:
+def classify(config: ClassifyConfig, operands: Sequence[str]) -> Iterator[Answer]:
     """Classifies picture files.
 
     Args:
-      config: which network, from a checkpoint or a frozen graph.
-      pictures: files, directories (all pictures below them) and globs.
+      config: which network, from a checkpoint or a file, and what is asked of it.
+      operands: files, directories, globs, and `-` for names on standard input.
 
     Yields:
       An answer per picture, in order.
@@ -71,148 +92,191 @@ def classify(config: ClassifyConfig, pictures: Sequence[str]) -> Iterator[Answer
     Raises:
       UserError: when a picture is not there, or the network can't be used.
     """
+    _check(config)
+    paths = pictures.find([*operands, *([config.image] if config.image else [])])
+    embeddings = _Embeddings(config.embeddings_file)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(explained_memory_errors(config.batch_size))
+        classifier = _open(config, stack)
+        pool = stack.enter_context(
+            concurrent.futures.ThreadPoolExecutor(config.num_preprocessing_threads)
+        )
+        size = config.batch_size
+        batches = [paths[i : i + size] for i in range(0, len(paths), size)]
+
+        def prepare(batch):
+            return [pool.submit(_prepared, classifier.prepare, path) for path in batch]
+
+        progress = stack.enter_context(
+            tqdm(total=len(paths), unit="picture", disable=None, leave=False)
+        )
+        coming = prepare(batches[0])
+        for batch, following in zip(batches, [*batches[1:], []], strict=True):
+            prepared = [future.result() for future in coming]
+            coming = prepare(following)  # While the network computes.
+            yield from _answers(config, classifier, batch, prepared, embeddings)
+            progress.update(len(batch))
+    embeddings.write()
+
+
+def _check(config: ClassifyConfig) -> None:
     if bool(config.graph) == bool(config.checkpoint_path):
         raise UserError("give either --checkpoint_path or --graph")
-    paths = find_pictures(pictures)
-    with classic_graph() as graph:
-        classifier = _from_graph(config) if config.graph else _from_checkpoint(config)
-    # Neither graph nor session is the default one while the caller has an answer.
-    with contextlib.closing(
-        tf.Session(graph=graph, config=session_config(config.gpu_memory_growth))
-    ) as session:
-        with graph.as_default():
-            classifier.restore(session)
-        batch_size = classifier.images.shape[0] or config.batch_size
-        for start in range(0, len(paths), batch_size):
-            batch = paths[start : start + batch_size]
-            yield from _answers(session, classifier, batch, config.top_k)
-
-
-def _answers(
-    session: tf.Session, classifier: _Classifier, paths: Sequence[str], top_k: int
-) -> Iterator[Answer]:
-    images, errors = {}, {}
-    for path in paths:
-        try:
-            feed = {classifier.content: pathlib.Path(path).read_bytes()}
-            images[path] = session.run(classifier.preprocessed, feed)
-        except OSError as error:
-            errors[path] = f"cannot read it: {error.strerror}"
-        except tf.errors.InvalidArgumentError as error:
-            errors[path] = f"cannot decode it: {reason(error.message)}"
-    rows = {}
-    if images:
-        batch = np.stack(list(images.values()))
-        missing = (classifier.images.shape[0] or 0) - len(batch)
-        if missing > 0:  # A graph of a fixed batch size.
-            batch = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
-        probabilities = session.run(
-            classifier.probabilities, {classifier.images: batch}
-        )
-        rows = dict(zip(images, probabilities, strict=False))
-    for path in paths:
-        if path in errors:
-            yield Answer(path, error=errors[path])
-        else:
-            best = np.argsort(-rows[path], kind="stable")[:top_k]
-            classes = ((classifier.names[i], float(rows[path][i])) for i in best)
-            yield Answer(path, tuple(classes))
-
-
-def find_pictures(pictures: Iterable[str]) -> list[str]:
-    """The picture files that files, directories and globs stand for.
-
-    Raises:
-      UserError: when there are none for one of them.
-    """
-    found = []
-    for picture in pictures:
-        path = pathlib.Path(picture)
-        if path.is_dir():
-            inside = (p for p in sorted(path.rglob("*")) if _is_picture(p))
-            matches = [str(p) for p in inside]
-        else:
-            matches = [picture] if path.is_file() else sorted(tf.gfile.Glob(picture))
-        if not matches:
-            raise UserError(f"there is no picture {picture}")
-        found += matches
-    if not found:
-        raise UserError("give the pictures: files, directories or globs")
-    return found
-
-
-def _is_picture(path: pathlib.Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
-
-
-def _from_checkpoint(config: ClassifyConfig) -> _Classifier:
-    checkpoint = checkpoints.find(config.checkpoint_path or "")
-    info = _settled(config, checkpoint, config.image_size)
-    if info.num_classes is None:
-        scope = NETWORKS[info.model_name].classifier_scopes[0]
-        classes = checkpoints.count_classes(checkpoint, scope)
-        info = dataclasses.replace(info, num_classes=classes)
-    shape = [None, info.image_size, info.image_size, info.channels]
-    images = tf.placeholder(tf.float32, shape, INPUT_NAME)
-    probabilities = tf.nn.softmax(inference.logits(info, images))
-    restore = inference.restorer(info, checkpoint)
-    inference.tell_weights(info, checkpoint)
-    return _classifier(config, info, images, probabilities, restore)
-
-
-def _from_graph(config: ClassifyConfig) -> _Classifier:
-    path = config.graph or ""
-    images, output = inference.load_frozen(path)
-    info = _settled(config, path, images.shape[1] or config.image_size)
-    info = dataclasses.replace(info, channels=images.shape[-1])
-    if not inference.gives_probabilities(output):
-        output = tf.nn.softmax(output)
-    return _classifier(config, info, images, output, lambda session: None)
-
-
-def _settled(config: ClassifyConfig, beside: str, image_size: int | None) -> ModelInfo:
-    record = model_info.read(str(pathlib.Path(beside).parent))
-    info = model_info.settle(config, record, image_size)
-    return dataclasses.replace(info, channels=1) if info.use_grayscale else info
-
-
-def _classifier(
-    config: ClassifyConfig,
-    info: ModelInfo,
-    images: tf.Tensor,
-    probabilities: tf.Tensor,
-    restore: Callable[[tf.Session], None],
-) -> _Classifier:
-    preprocess = preprocessing_factory.get_preprocessing(
-        info.preprocessing_name, use_grayscale=info.use_grayscale
-    )
-    content = tf.placeholder(tf.string, [])
-    picture = tf.io.decode_image(
-        content,
-        channels=1 if info.channels == 1 and not info.use_grayscale else 3,
-        expand_animations=False,
-    )
-    height, width = images.shape.as_list()[1:3]
-    height, width = height or info.image_size, width or info.image_size
-    preprocessed = preprocess(picture, height, width)
-    if preprocessed.shape[-1] != images.shape[-1]:
+    if bool(config.end_point) != bool(config.embeddings_file):
+        raise UserError("--end_point and --embeddings_file go together: give both")
+    if config.graph and config.precision != "float32":
         raise UserError(
-            f"preprocessing {info.preprocessing_name} makes {preprocessed.shape[-1]} "
-            f"channels, but the network takes {images.shape[-1]}: check --model_name, "
-            "--preprocessing_name and --use_grayscale"
+            "--precision is for checkpoints: a graph computes as it was exported"
         )
+    if config.checkpoint_path and (config.input_layer or config.output_layer):
+        raise UserError("--input_layer and --output_layer are for --graph")
+
+
+def _prepared(prepare, path) -> np.ndarray | str:
+    """The picture, or why there is none."""
+    try:
+        return prepare(path)
+    except pictures.PictureError as error:
+        return str(error)
+
+
+def _answers(config, classifier, paths, prepared, embeddings) -> Iterator[Answer]:
+    good = [i for i, picture in enumerate(prepared) if not isinstance(picture, str)]
+    rows = {}
+    if good:
+        images = np.stack([prepared[i] for i in good])
+        by_view = [
+            classifier.network.outputs(images[:, v]) for v in range(len(images[0]))
+        ]
+        logits, *wanted = (
+            np.stack(values, axis=1) for values in zip(*by_view, strict=True)
+        )
+        values = views.average(logits)
+        if not config.logits:
+            values = _softmax(values)
+        rows = dict(zip(good, values, strict=True))
+        for end_points in wanted:
+            embeddings.add([paths[i] for i in good], end_points.mean(axis=1))
+    for i, path in enumerate(paths):
+        if i not in rows:
+            yield Answer(path, error=prepared[i])
+            continue
+        best = np.argsort(-rows[i], kind="stable")[: config.top_k]
+        names = classifier.names
+        classes = (Class(int(j), names[j], float(rows[i][j])) for j in best)
+        yield Answer(path, tuple(classes))
+
+
+def _softmax(logits):
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+class _Embeddings:
+    """Values of an end point, picture by picture, for a file at the end."""
+
+    def __init__(self, path):
+        self._path = path
+        self._names: list[str] = []
+        self._values: list[np.ndarray] = []
+
+    def add(self, names, values):
+        self._names += names
+        self._values += list(values)
+
+    def write(self):
+        if not self._path:
+            return
+        with files.replacing(self._path) as temporary, temporary.open("wb") as file:
+            np.savez(file, files=self._names, embeddings=np.array(self._values))
+        logging.info("Wrote %s: %d embeddings", self._path, len(self._names))
+
+
+def _open(config: ClassifyConfig, stack: contextlib.ExitStack) -> _Classifier:
+    path = config.graph or checkpoints.find(config.checkpoint_path or "")
+    record = model_info.read(str(pathlib.Path(path).parent))
+    info = model_info.settle(config, record, _size(config))
+    if config.graph:
+        network = predictor.from_file(
+            path,
+            end_point=config.end_point,
+            input_layer=config.input_layer,
+            output_layer=config.output_layer,
+            gpu_memory_growth=config.gpu_memory_growth,
+        )
+        stack.enter_context(network)
+        info = model_info.of_input(info, network.input_shape, path)
+    else:
+        if info.num_classes is None:
+            scope = NETWORKS[info.model_name].classifier_scopes[0]
+            classes = checkpoints.count_classes(path, scope)
+            info = dataclasses.replace(info, num_classes=classes)
+        precision.check_inference(config.precision)
+        network = predictor.from_checkpoint(
+            info,
+            path,
+            end_point=config.end_point,
+            compute=config.precision,
+            gpu_memory_growth=config.gpu_memory_growth,
+        )
+        stack.enter_context(network)
+        inference.tell_weights(info, path)
+    classes = network.num_classes or info.num_classes
+    if classes is None:
+        raise UserError(f"{path} does not tell its number of classes")
+    names = _class_names(config.labels, info, classes)
+    return _Classifier(network, names, _preparation(config, info, stack))
+
+
+def _size(config: ClassifyConfig):
+    if not (config.input_height or config.input_width):
+        return config.image_size
+    if config.image_size or not (config.input_height and config.input_width):
+        raise UserError(
+            "give --input_height and --input_width, or --image_size in their place"
+        )
+    return config.input_height, config.input_width
+
+
+def _preparation(config, info: ModelInfo, stack) -> Callable[[str], np.ndarray]:
+    """Reads a picture and prepares it; may be called from several threads."""
+    plain = {name: getattr(config, name) for name in _LABEL_IMAGE}
+    with tf.Graph().as_default() as graph:
+        picture = tf.placeholder(tf.uint8, [None, None, None])
+        by_recipe = all(value is None for value in plain.values())
+        if by_recipe:
+            prepared = views.preprocessing(info, views.of(config))(picture)
+            told = f"preprocessing {info.preprocessing_name}"
+        else:
+            if views.of(config) != views.Views():
+                raise UserError(
+                    "--central_fraction, --crops and --flip are of preprocessing "
+                    "recipes: leave out --input_mean and --input_std, or them"
+                )
+            given = {k: v for k, v in plain.items() if v is not None}
+            mean, std = (_LABEL_IMAGE | given).values()
+            if not std:
+                raise UserError("--input_std=0: give what differences are divided by")
+            values = ops.resize(tf.cast(picture, tf.float32), *info.image_size)
+            prepared = ((values - mean) / std)[tf.newaxis]
+            told = f"(pixels - {mean:g}) / {std:g}"
+    session = tf.Session(graph=graph, config=session_config(on_cpu=True))
+    stack.callback(session.close)
+    run = session.make_callable(prepared, [picture])
     logging.info(
-        "Classifying with %s: %dx%d, preprocessing %s",
-        *(info.model_name, height, width, info.preprocessing_name),
+        "Classifying with %s: %s, %s",
+        *(config.graph or info.model_name, info.size_text, told),
     )
-    return _Classifier(
-        images=images,
-        probabilities=probabilities,
-        names=_class_names(config.labels, info, probabilities.shape[-1]),
-        content=content,
-        preprocessed=preprocessed,
-        restore=restore,
-    )
+    # Made gray from colours by preprocessing, where that is what was trained with.
+    makes_gray = info.use_grayscale and by_recipe
+    channels = 1 if info.channels == 1 and not makes_gray else 3
+    made = 1 if makes_gray else channels
+    if made != info.channels:
+        raise UserError(
+            f"preprocessing makes {made} channels, but the network takes "
+            f"{info.channels}: check --model_name and --use_grayscale"
+        )
+    return lambda path: run(pictures.read(path, channels))
 
 
 def _class_names(
@@ -245,8 +309,8 @@ def _read_names(labels_file: str) -> tuple[str, ...]:
         raise UserError(f"--labels: cannot read {labels_file}: {error}") from error
     lines = [line for line in lines if line.strip()]
     numbered = [line.partition(":") for line in lines]
-    if all(number.isdigit() and colon for number, colon, _ in numbered):
-        names = {int(number): name for number, _, name in numbered}
+    if all(number.isdecimal() and colon for number, colon, _ in numbered):
+        names = {int(number): name.strip() for number, _, name in numbered}
         count = max(names, default=-1) + 1
         return tuple(names.get(i, f"class {i}") for i in range(count))
     return tuple(lines)

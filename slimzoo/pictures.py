@@ -1,0 +1,316 @@
+"""People's picture files: finding them and reading them right."""
+
+import contextlib
+import functools
+import glob
+import io
+import os
+import pathlib
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO
+
+import numpy as np
+import simplejpeg
+import tensorflow.compat.v1 as tf
+from PIL import ExifTags, Image
+
+from slimzoo.errors import UserError
+from slimzoo.graph import session_config
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
+MAX_PIXELS = 120_000_000  # Medium-format cameras have 102 million.
+MAX_BYTES = 500_000_000
+
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+_STARTS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG": "PNG",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"RIFF": "WebP",
+}
+_FILTERS = threading.Lock()
+# What libjpeg says when the code of the picture is wrong.
+_DAMAGE = r"Huffman|instead of RST|Unsupported marker"
+_LUMA = np.array(
+    [[0.299], [0.587], [0.114]], np.float32
+)  # ITU-R BT.601, as JPEG has it.
+# How a picture becomes upright: (transpose, then flip rows, then flip columns).
+_ORIENTATIONS = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+class PictureError(ValueError):
+    """Why a picture can't be read: one line, to be shown after the file's name."""
+
+
+def find(operands: Iterable[str], stream: IO | None = None) -> list[str]:
+    """The picture files that operands stand for.
+
+    Args:
+      operands: files, which are taken whatever they hold; directories, of which all
+        files with a picture's suffix are taken, hidden ones aside; globs (`**` for
+        any directories); and `-` for file names on `stream`, one per line.
+      stream: standard input if None.
+
+    Returns:
+      Paths in the order of the operands; those of a directory or a glob are sorted
+      with numbers by value (`2.jpg` before `10.jpg`).
+
+    Raises:
+      UserError: when there are none for one of the operands.
+    """
+    found = []
+    for operand in operands:
+        if operand == "-":
+            matches = _listed(sys.stdin if stream is None else stream)
+        else:
+            matches = _matches(operand)
+        if not matches:
+            raise UserError(
+                "there are no file names on standard input; expected one per line"
+                if operand == "-"
+                else f"there is no picture {operand}"
+            )
+        found += matches
+    if not found:
+        raise UserError("give the pictures: files, directories or globs")
+    return found
+
+
+def _matches(operand: str) -> list[str]:
+    path = pathlib.Path(operand)
+    if path.is_dir():
+        matches = _inside(operand)
+        if not matches:
+            raise UserError(
+                f"there is no picture in the directory {operand}; "
+                f"expected files *{', *'.join(SUFFIXES)}"
+            )
+        return matches
+    if path.exists() or path.is_symlink():
+        return [operand]
+    # pathlib's globs must be relative and find hidden files.
+    paths = sorted(glob.glob(operand, recursive=True), key=_natural)  # noqa: PTH207
+    matches = []
+    for match in paths:
+        matches += _inside(match) if pathlib.Path(match).is_dir() else [match]
+    # `**` gives directories as well as what is in them, and goes round with links.
+    places = {}
+    for match in matches:
+        path = pathlib.Path(match)
+        places.setdefault(path.parent.resolve() / path.name, match)
+    return list(places.values())
+
+
+def _listed(stream: IO) -> list[str]:
+    lines = (os.fsdecode(line) for line in getattr(stream, "buffer", stream))
+    names = (line.rstrip("\r\n") for line in lines)
+    return [name for name in names if name.strip()]
+
+
+def _inside(directory: str) -> list[str]:
+    """The pictures in a directory; links are followed, to a place once."""
+
+    def fail(error: OSError) -> None:
+        raise UserError(f"cannot list {error.filename}: {error.strerror}") from error
+
+    found, seen = [], {pathlib.Path(directory).resolve()}
+    for root, directories, names in os.walk(directory, onerror=fail, followlinks=True):
+        kept = []
+        for name in sorted(directories, key=_natural):
+            place = pathlib.Path(root, name).resolve()
+            if not _is_hidden(name) and place not in seen:
+                seen.add(place)
+                kept.append(name)
+        directories[:] = kept
+        paths = (pathlib.Path(root, name) for name in names if not _is_hidden(name))
+        found += [str(p) for p in paths if p.suffix.lower() in SUFFIXES and p.is_file()]
+    return sorted(found, key=_natural)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _natural(path: str) -> tuple:
+    """A key that sorts by directory, numbers by value; unique to a path."""
+    # Every other piece is a number, so that like is compared with like.
+    pieces = (re.split(r"([0-9]+)", part) for part in pathlib.PurePath(path).parts)
+    parts = [[int(p) if i % 2 else p for i, p in enumerate(part)] for part in pieces]
+    return parts, path
+
+
+def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
+    """Reads a picture, upright; the first frame of an animated one.
+
+    JPEG and PNG are decoded by TensorFlow as in training, GIF, BMP and WebP by Pillow.
+    What is transparent is laid on white, 16 bits become 8 by scaling. The content
+    decides what a file is, not its suffix. May be called from several threads.
+
+    Before anything is decoded, more than `MAX_BYTES` or `MAX_PIXELS` are refused, which
+    bounds the memory that a call takes to about 2 GB.
+
+    Args:
+      path: of the file.
+      channels: 3, or 1 for its luma.
+
+    Returns:
+      uint8 `[height, width, channels]` in [0, 255]. A gray picture has three equal
+      channels.
+
+    Raises:
+      PictureError: for whatever can't be read, also a file that isn't there.
+    """
+    content = _content(pathlib.Path(path))
+    with _ignoring_warnings():
+        image, orientation = _opened(content)
+    width, height = image.size
+    if not (width and height):
+        raise PictureError(f"has no pixels: it is {width} wide and {height} high")
+    if width * height > MAX_PIXELS:
+        raise PictureError(f"has {width * height:,} pixels; the most is {MAX_PIXELS:,}")
+    if image.format == "JPEG":
+        _refuse_damaged_jpeg(content)
+        depth = 3 if image.mode == "CMYK" else channels
+        pixels = _run_tensorflow("JPEG", depth, content)
+    else:
+        pixels = _decode(image, content)
+    if channels < pixels.shape[-1]:
+        pixels = np.rint(pixels @ _LUMA).astype(np.uint8)
+    return _upright(pixels, orientation)
+
+
+def _content(path: pathlib.Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise PictureError("is a directory")
+        if not path.is_file():  # A pipe might never end.
+            raise PictureError("is not a file" if path.exists() else "is not there")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise PictureError(f"has {size:,} bytes; the most is {MAX_BYTES:,}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise PictureError(f"cannot be read: {error.strerror}") from None
+    if not content:
+        raise PictureError("is empty")
+    return content
+
+
+@contextlib.contextmanager
+def _ignoring_warnings() -> Iterator[None]:
+    """Those of Pillow; with a lock, as the filters are those of all threads."""
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _opened(content: bytes) -> tuple[Image.Image, int]:
+    """The picture, not yet decoded, and its EXIF orientation: 1 if it is upright."""
+    try:
+        image = Image.open(io.BytesIO(content), formats=_FORMATS)
+    except Image.UnidentifiedImageError:
+        kind = _kind(content)
+        raise PictureError(
+            f"is a {kind} that is truncated or damaged"
+            if kind
+            else f"is not a JPEG, PNG, GIF, BMP or WebP: it begins with {content[:8]!r}"
+        ) from None
+    except Image.DecompressionBombError:
+        raise PictureError(
+            f"has far too many pixels; the most is {MAX_PIXELS:,}"
+        ) from None
+    except Exception:
+        raise PictureError("is damaged, or made to do harm") from None
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # A broken block says nothing of the picture.
+        orientation = 1
+    return image, orientation
+
+
+def _kind(content: bytes) -> str | None:
+    """The kind of picture that some bytes begin like."""
+    return next((k for start, k in _STARTS.items() if content.startswith(start)), None)
+
+
+def _decode(image: Image.Image, content: bytes) -> np.ndarray:
+    """`[height, width, 3]` of PNG, GIF, BMP and WebP."""
+    try:
+        if image.format == "PNG":  # Pillow takes what is missing for black.
+            clear = image.has_transparency_data or "transparency" in image.info
+            image = Image.fromarray(_run_tensorflow("PNG", 4 if clear else 3, content))
+        with _ignoring_warnings():
+            image.load()
+        if image.has_transparency_data:
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image.convert("RGBA"))
+        return np.asarray(image.convert("RGB"))
+    except PictureError:
+        raise
+    except Exception as error:  # Pillow raises nearly anything for a damaged file.
+        truncated = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        raise PictureError("is truncated" if truncated else "is damaged") from None
+
+
+def _refuse_damaged_jpeg(content: bytes) -> None:
+    """Finds damage that TensorFlow's decoder goes over: the rest would be noise."""
+    try:
+        # All of the code is read, but only an eighth of the width is made.
+        simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, min_factor=1)
+    except (ValueError, RuntimeError) as error:
+        message = str(error)
+    else:
+        return
+    if re.search("premature end", message, re.IGNORECASE):
+        raise PictureError("is truncated")
+    surplus = re.search(r"(\d+) extraneous bytes before marker 0x(\w\w)", message)
+    # Some cameras write a few needless bytes at the end.
+    needless = surplus and surplus[2] == "d9" and int(surplus[1]) <= len(content) // 100
+    if re.search(_DAMAGE, message) or (surplus and not needless):
+        raise PictureError("is damaged: parts of the JPEG are missing or wrong")
+    # The rest is for TensorFlow to judge: this decoder is strict where it does not
+    # matter (color profiles) and does not know all kinds of CMYK.
+
+
+def _run_tensorflow(kind: str, channels: int, content: bytes) -> np.ndarray:
+    try:
+        return _tensorflow_decoder(kind, channels)(content)
+    except tf.errors.OpError:
+        raise PictureError(
+            f"is damaged, truncated or a {kind} of a rare kind"
+        ) from None
+
+
+@functools.cache
+def _tensorflow_decoder(kind: str, channels: int) -> Callable[[bytes], np.ndarray]:
+    """A session of its own works in eager programs and while a graph is built."""
+    decode = {"JPEG": tf.io.decode_jpeg, "PNG": tf.io.decode_png}[kind]
+    graph = tf.Graph()
+    with graph.as_default(), tf.device("/cpu:0"):
+        content = tf.placeholder(tf.string, [])
+        image = decode(content, channels)
+    config = session_config(on_cpu=True)
+    return tf.Session(graph=graph, config=config).make_callable(image, [content])
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    if orientation not in _ORIENTATIONS:
+        return pixels
+    transpose, flip_rows, flip_columns = _ORIENTATIONS[orientation]
+    if transpose:
+        pixels = pixels.transpose(1, 0, 2)
+    pixels = pixels[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+    return np.ascontiguousarray(pixels)
