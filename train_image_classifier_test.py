@@ -263,3 +263,23 @@ def test_nothing_is_left_in_the_temporary_directory(shapes, tmp_path):
     told = process.communicate(timeout=2 * SECONDS)[1]
     assert process.returncode == 0, told
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_quantization_aware_training_from_a_float_network(shapes, trained, tmp_path):
+    command = (*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={tmp_path}")
+    told = run(*command, f"--checkpoint_path={trained}", "--quantize_delay=0").stderr
+    assert "137 variables restored" in told
+    name = "MobilenetV1/MobilenetV1/Conv2d_0/weights_quant/min"
+    assert name in dict(tf.train.list_variables(str(tmp_path)))
+    result = run(
+        *("eval_image_classifier.py", f"--checkpoint_path={tmp_path}", "--noreport"),
+        *(f"--dataset_dir={shapes}", f"--eval_dir={tmp_path / 'eval'}"),
+        "--max_num_batches=1",
+    )
+    assert "as if in 8 bits" in result.stderr
+    run(*command, "--max_number_of_steps=4")  # It stays what it was.
+    assert name in dict(tf.train.list_variables(str(tmp_path)))
+    assert json.loads((tmp_path / "model.json").read_text())["quantize"]
+    message = fails(*command, "--max_number_of_steps=5", "--precision=bfloat16")
+    assert "does not go with --precision=bfloat16" in message
