@@ -9,6 +9,7 @@ pictures that could not be read, at most 100.
 """
 
 import contextlib
+import io
 import sys
 from collections.abc import Iterator
 
@@ -37,10 +38,15 @@ def main(config: ClassifyConfig, pictures: list[str]) -> int:
     found = tell_bad(classify(config, pictures))
     lines = answers.lines(found, config.format, config.top_k, config.logits)
     with contextlib.ExitStack() as stack:
-        output = sys.stdout
         if config.output_file:
             path = stack.enter_context(files.replacing(config.output_file))
-            output = stack.enter_context(path.open("w", encoding="utf-8"))
+            output = stack.enter_context(
+                path.open("w", encoding="utf-8", errors="surrogateescape")
+            )
+        else:
+            output = sys.stdout
+            if isinstance(output, io.TextIOWrapper):  # Names need not be UTF-8.
+                output.reconfigure(errors="surrogateescape")
         for line in lines:
             print(line, file=output)
     return min(bad, MOST_BAD)

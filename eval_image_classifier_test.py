@@ -92,6 +92,21 @@ def test_every_image_counts_once_at_any_batch_size(on_photos, batch_size):
     assert (results["count"], results["top_1"], results["top_5"]) == (200, 0.54, 0.755)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["frozen", "saved_model", "tflite"])
+def test_what_is_shipped_is_as_good(on_photos, published, tmp_path, form):
+    path = tmp_path / "exported" / "network"
+    path = path.with_suffix(".tflite") if form == "tflite" else path
+    call(
+        *("export_inference_graph.py", "--model_name=mobilenet_v1_025"),
+        *("--image_size=128", f"--checkpoint_path={published}"),
+        *(f"--format={form}", f"--output_file={path}"),
+    )
+    facts = {"model_name": None, "eval_image_size": None}  # They lie beside it.
+    results = on_photos(graph=str(path), **facts)
+    assert (results["count"], results["top_1"], results["top_5"]) == (200, 0.54, 0.755)
+
+
 def test_views_are_averaged(on_photos):
     ten = on_photos(crops=5, flip=True)
     assert ten["count"] == 200
@@ -282,6 +297,28 @@ def test_any_file_of_a_checkpoint_means_it(shapes, trained, tmp_path, suffix):
 def test_moving_averages_that_are_not_there(on_photos):
     with pytest.raises(UserError, match="give --moving_average_decay=0 to use"):
         on_photos(moving_average_decay=0.99)
+
+
+def test_classes_in_another_order_are_told(tmp_path, write_records):
+    """A changed labels.txt gave the accuracy of chance."""
+    data, checkpoint = write_records(classes=2, labels=[0, 1])
+    record = {"model_name": "lenet", "labels": ["flower 1", "flower 0"]}
+    (tmp_path / "lenet" / "model.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="class 0 was 'flower 1' in training"):
+        evaluate(
+            tmp_path / "eval",
+            dataset_name="flowers",
+            use_grayscale=True,
+            dataset_dir=str(data),
+            checkpoint_path=checkpoint,
+        )
+
+
+def test_graph_of_which_nothing_is_known(on_photos, tmp_path):
+    """Wrong preprocessing gives confident nonsense."""
+    (tmp_path / "graph.pb").write_bytes(b"")
+    with pytest.raises(UserError, match=r"nothing says .* --model_name"):
+        on_photos(graph=str(tmp_path / "graph.pb"), model_name=None)
 
 
 def test_gray_pictures_for_a_network_of_colours(on_photos):

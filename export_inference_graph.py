@@ -1,4 +1,6 @@
-r"""Writes the graph of a network, without weights, for TensorFlow's freeze_graph.
+r"""Writes a network for use elsewhere: its graph alone, or with a checkpoint's weights.
+
+The graph alone is for TensorFlow's freeze_graph:
 
 python export_inference_graph.py --model_name=inception_v3 \
     --output_file=/tmp/inception_v3.pb
@@ -6,6 +8,11 @@ python -m tensorflow.python.tools.freeze_graph \
     --input_graph=/tmp/inception_v3.pb --input_binary=true \
     --input_checkpoint=/tmp/inception_v3.ckpt --output_graph=/tmp/frozen.pb \
     --output_node_names=InceptionV3/Predictions/Reshape_1
+
+With --checkpoint_path it is ready for use: --format=frozen, saved_model, tflite, onnx.
+
+python export_inference_graph.py --checkpoint_path=/tmp/train \
+    --format=tflite --output_file=/tmp/flowers.tflite
 """
 
 from slimzoo import cli
@@ -13,10 +20,19 @@ from slimzoo.config import ExportConfig
 
 
 def main(config: ExportConfig) -> None:
-    """Exports as `config` says and prints the output node's name."""
-    from slimzoo.export import export  # TensorFlow takes seconds; --help does not.
+    """Exports as `config` says and prints what there is to know of it."""
+    # TensorFlow takes seconds; --help does not.
+    if config.describe:
+        from slimzoo.export_describe import describe
 
-    print(f"--output_node_names={export(config)}")
+        print(describe(config.describe))
+        return
+    from slimzoo import export
+
+    if config.checkpoint_path is None:
+        print(f"--output_node_names={export.export(config)}")
+    else:
+        print(export.report(export.export_trained(config)))
 
 
 if __name__ == "__main__":

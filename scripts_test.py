@@ -237,6 +237,23 @@ def test_bad_pictures_are_reported_and_the_others_classified(shared_data, publis
     assert "lorikeet" in result.stdout
 
 
+def test_a_folder_of_odd_pictures(shared_data, published):
+    """Each is answered, or refused in one line and counted in the status."""
+    odd = shared_data / "odd_images"
+    result = call(
+        *("classify_image.py", f"--checkpoint_path={published}", "--format=jsonl"),
+        *("--model_name=mobilenet_v1_025", "--image_size=128", odd),
+        check=False,
+    )
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(answers) == len(list(odd.iterdir()))
+    refused = [answer for answer in answers if "error" in answer]
+    assert result.returncode == len(refused) == 17
+    for answer in refused:
+        assert f"{answer['file']}: {answer['error']}\n" in result.stderr
+        assert "\n" not in answer["error"]
+
+
 def test_exporting_inception_v3(tmp_path):
     text = tmp_path / "graph.pbtxt"
     result = call(

@@ -18,6 +18,7 @@ from slimzoo.testing import (
     FLOWERS_FROM_IMAGENET,
     ROOT,
     TRAIN_ON_SHAPES,
+    call,
     fails,
     run,
 )
@@ -278,6 +279,12 @@ def test_quantization_aware_training_from_a_float_network(shapes, trained, tmp_p
         "--max_num_batches=1",
     )
     assert "as if in 8 bits" in result.stderr
+    lite = tmp_path / "lite" / "network.tflite"
+    told = call(
+        *("export_inference_graph.py", f"--checkpoint_path={tmp_path}"),
+        *("--format=tflite", f"--dataset_dir={shapes}", f"--output_file={lite}"),
+    ).stdout
+    assert "uint8 [1, 64, 64, 3]" in told and "uint8 [1, 10]" in told
     run(*command, "--max_number_of_steps=4")  # It stays what it was.
     assert name in dict(tf.train.list_variables(str(tmp_path)))
     assert json.loads((tmp_path / "model.json").read_text())["quantize"]

@@ -21,6 +21,11 @@ def latest(directory: str) -> str | None:
     return tf.train.latest_checkpoint(directory)
 
 
+def is_there(checkpoint: str) -> bool:
+    """Whether there is such a checkpoint; training deletes those that are old."""
+    return tf.train.checkpoint_exists(checkpoint)
+
+
 def find(path: str) -> str:
     """The checkpoint that `path` means, as TensorFlow wants it.
 
@@ -42,7 +47,7 @@ def find(path: str) -> str:
         raise UserError(f"no checkpoint in {path}: {files.listing(path)}")
     prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
     for candidate in (prefix, path):
-        if tf.train.checkpoint_exists(candidate):
+        if is_there(candidate):
             return candidate
     there = files.listing(files.parent(path))
     raise UserError(f"there is no checkpoint {path}: {there}")
@@ -158,7 +163,9 @@ def _missing_message(missing, variables, available, checkpoint):
         f"{checkpoint}, first {missing[0]}; it holds {len(available)} variables "
         f"under {', '.join(tops[:5])}."
     )
-    if missing[0].endswith("/ExponentialMovingAverage"):
+    suffix = "/ExponentialMovingAverage"
+    has_averages = any(name.endswith(suffix) for name in available)
+    if missing[0].endswith(suffix) and not has_averages:
         advice = "give --moving_average_decay=0 to use the weights themselves"
         return f"{message} It has no moving averages: {advice}."
     if len(missing) == len(variables):

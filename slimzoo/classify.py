@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -32,6 +33,8 @@ from slimzoo.predictor import Predictor
 
 # Of TensorFlow's label_image, where only some of its flags are given.
 _LABEL_IMAGE = {"input_mean": 0.0, "input_std": 255.0}
+# What the first of ImageNet's 1001 classes is called in people's files.
+_BACKGROUND = ("background", "dummy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +111,7 @@ def classify(config: ClassifyConfig, operands: Sequence[str]) -> Iterator[Answer
             return [pool.submit(_prepared, classifier.prepare, path) for path in batch]
 
         progress = stack.enter_context(
-            tqdm(total=len(paths), unit="picture", disable=None, leave=False)
+            tqdm(total=len(paths), unit="picture", disable=_no_bar(config), leave=False)
         )
         coming = prepare(batches[0])
         for batch, following in zip(batches, [*batches[1:], []], strict=True):
@@ -119,17 +122,17 @@ def classify(config: ClassifyConfig, operands: Sequence[str]) -> Iterator[Answer
     embeddings.write()
 
 
+def _no_bar(config: ClassifyConfig) -> bool | None:
+    """Not where answers are printed; None: if standard error is no terminal."""
+    return True if sys.stdout.isatty() and not config.output_file else None
+
+
 def _check(config: ClassifyConfig) -> None:
     if bool(config.graph) == bool(config.checkpoint_path):
         raise UserError("give either --checkpoint_path or --graph")
     if bool(config.end_point) != bool(config.embeddings_file):
         raise UserError("--end_point and --embeddings_file go together: give both")
-    if config.graph and config.precision != "float32":
-        raise UserError(
-            "--precision is for checkpoints: a graph computes as it was exported"
-        )
-    if config.checkpoint_path and (config.input_layer or config.output_layer):
-        raise UserError("--input_layer and --output_layer are for --graph")
+    inference.check(config)
 
 
 def _prepared(prepare, path) -> np.ndarray | str:
@@ -156,6 +159,11 @@ def _answers(config, classifier, paths, prepared, embeddings) -> Iterator[Answer
             values = _softmax(values)
         rows = dict(zip(good, values, strict=True))
         for end_points in wanted:
+            if end_points.dtype != np.float32 or len(end_points) != len(good):
+                raise UserError(
+                    f"--end_point={config.end_point} has no float values per picture, "
+                    f"but {end_points.dtype} {[*end_points.shape[:1]]}: choose another"
+                )
             embeddings.add([paths[i] for i in good], end_points.mean(axis=1))
     for i, path in enumerate(paths):
         if i not in rows:
@@ -194,7 +202,9 @@ class _Embeddings:
 
 def _open(config: ClassifyConfig, stack: contextlib.ExitStack) -> _Classifier:
     path = config.graph or checkpoints.find(config.checkpoint_path or "")
-    record = model_info.read(str(pathlib.Path(path).parent))
+    record = model_info.beside(path)
+    if config.input_mean is None and config.input_std is None:
+        model_info.check_known(config, record, path)
     info = model_info.settle(config, record, _size(config))
     if config.graph:
         network = predictor.from_file(
@@ -205,13 +215,13 @@ def _open(config: ClassifyConfig, stack: contextlib.ExitStack) -> _Classifier:
             gpu_memory_growth=config.gpu_memory_growth,
         )
         stack.enter_context(network)
-        info = model_info.of_input(info, network.input_shape, path)
+        info = model_info.of_input(info, network.input_shape, path, _size(config))
     else:
         if info.num_classes is None:
             scope = NETWORKS[info.model_name].classifier_scopes[0]
             classes = checkpoints.count_classes(path, scope)
             info = dataclasses.replace(info, num_classes=classes)
-        precision.check_inference(config.precision)
+        precision.check_inference(config.precision, info.quantize)
         network = predictor.from_checkpoint(
             info,
             path,
@@ -285,10 +295,12 @@ def _class_names(
     """The names of the network's classes, numbers where nobody knows them."""
     if labels_file:
         names = _read_names(labels_file)
+        if len(names) == classes + 1 and names[0] in _BACKGROUND:
+            names = names[1:]  # The network has no such class.
         names = names[info.labels_offset :] if len(names) > classes else names
     elif info.labels:
         names = info.labels
-    elif classes in (1000, 1001):
+    elif classes in (1000, 1001) and info.dataset_name in ("", "imagenet"):
         imagenet_names = imagenet.create_readable_names_for_imagenet_labels()
         names = tuple(imagenet_names[i] for i in range(1001 - classes, 1001))
     else:
@@ -296,7 +308,8 @@ def _class_names(
     if len(names) != classes:
         raise UserError(
             f"{labels_file or model_info.FILE_NAME} has {len(names)} names, but the "
-            f"network has {classes} classes"
+            f"network has {classes} classes: give --labels that has as many, or "
+            "--labels_offset=1 if its first is one that the network lacks"
         )
     return names
 

@@ -10,6 +10,10 @@ from slimzoo.config import ClassifyConfig
 from slimzoo.errors import UserError
 
 
+def config_of(model_name="inception_v3", **options):
+    return ClassifyConfig(model_name=model_name, **options)
+
+
 @pytest.fixture
 def pictures(tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(3)]
@@ -36,7 +40,7 @@ def write_graph(path, batch_size=None, channels=3, softmax=True):
 @pytest.mark.parametrize("batch_size", [None, 1, 2])
 def test_any_frozen_graph_gives_probabilities(tmp_path, pictures, batch_size, softmax):
     graph = write_graph(tmp_path / "graph.pb", batch_size, softmax=softmax)
-    answers = list(classify(ClassifyConfig(graph=graph), pictures))
+    answers = list(classify(config_of(graph=graph), pictures))
     assert [answer.path for answer in answers] == pictures
     best = [{c.name: c.value for c in answer.classes} for answer in answers]
     for probabilities in best:
@@ -46,7 +50,7 @@ def test_any_frozen_graph_gives_probabilities(tmp_path, pictures, batch_size, so
 
 
 def test_wrong_number_of_channels_is_told(tmp_path, pictures):
-    config = ClassifyConfig(
+    config = config_of(
         graph=write_graph(tmp_path / "graph.pb", channels=5), labels=None
     )
     with pytest.raises(UserError, match="network takes 5"):
@@ -55,7 +59,7 @@ def test_wrong_number_of_channels_is_told(tmp_path, pictures):
 
 def test_two_may_run_at_once(tmp_path, pictures):
     """Neither leaves its graph as the default one while it waits."""
-    config = ClassifyConfig(graph=write_graph(tmp_path / "graph.pb"), batch_size=1)
+    config = config_of(graph=write_graph(tmp_path / "graph.pb"), batch_size=1)
     before = tf.get_default_graph()
     pairs = []
     for pair in zip(
@@ -68,7 +72,7 @@ def test_two_may_run_at_once(tmp_path, pictures):
 
 
 def ask(graph, pictures, **options):
-    return list(classify(ClassifyConfig(graph=graph, **options), pictures))
+    return list(classify(config_of(graph=graph, **options), pictures))
 
 
 def logits_of(answers):
@@ -242,7 +246,7 @@ def test_options_that_do_not_fit_are_told(tmp_path, pictures, options, message):
 
 
 def test_layers_of_a_checkpoint_are_told(pictures):
-    config = ClassifyConfig(checkpoint_path="x", input_layer="input")
+    config = config_of(checkpoint_path="x", input_layer="input")
     with pytest.raises(UserError, match="are for --graph"):
         list(classify(config, pictures))
 
@@ -276,8 +280,9 @@ def test_names_are_less_the_offset_where_there_are_more(tmp_path, pictures):
     text = "background\ndark\nbright"
     assert named(tmp_path, pictures, text, labels_offset=1) == ["dark", "bright"]
     assert named(tmp_path, pictures, text[11:], labels_offset=1) == ["dark", "bright"]
+    assert named(tmp_path, pictures, text) == ["dark", "bright"]
     with pytest.raises(UserError, match="has 3 names, but the network has 2 classes"):
-        named(tmp_path, pictures, text)
+        named(tmp_path, pictures, "gray\ndark\nbright")
 
 
 @pytest.mark.parametrize("text", ["", "one"])

@@ -162,6 +162,11 @@ def execute(
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # As shells have it for Ctrl-C.
+    except BrokenPipeError:  # Whoever read our answers has seen enough.
+        sys.stdout = None
+        return 141
 
 
 def _plain_logging():

@@ -73,6 +73,12 @@ class Inference(Model, Devices):
         "Frozen GraphDef, SavedModel directory or .tflite file, instead of a "
         "checkpoint.",
     )
+    input_layer: str | None = option(
+        None, "Input of a frozen --graph; by default its only placeholder."
+    )
+    output_layer: str | None = option(
+        None, "Output of a frozen --graph; by default the only one that nothing reads."
+    )
     moving_average_decay: float | None = recorded(
         None,
         "Use the moving averages of the weights, as trained with this flag; 0 to use "
@@ -130,7 +136,7 @@ class EvalConfig(Inference, Data):
         None, "Split; by default 'test' if the set has one, else its validation split."
     )
     batch_size: int = option(
-        100, "Pictures per step; it does not affect results.", at_least=1
+        100, "Pictures per step; what all of a split gives is the same.", at_least=1
     )
     max_num_batches: int | None = option(
         None, "Batches to evaluate; by default all of the split.", at_least=1
@@ -164,7 +170,9 @@ class ExportConfig(Model, Data):
     is_training: bool = option(False, "Export the graph of training.")
     is_video_model: bool = option(False, "Input is [batch, frames, height, width, 3].")
     num_frames: int | None = option(None, "Frames of a video model's clip.", at_least=1)
-    quantize: bool = option(False, "Export a quantization-aware network.")
+    quantize: bool | None = recorded(
+        False, "Export a network that was trained with --quantize_delay."
+    )
     write_text_graphdef: bool = option(False, "Write text instead of binary.")
     checkpoint_path: str | None = option(
         None,
@@ -210,7 +218,7 @@ class ExportConfig(Model, Data):
     )
     describe: str | None = option(
         None,
-        "Only print inputs, likely outputs, operations and parameters of this GraphDef.",
+        "Only print inputs, likely outputs, operations and parameters of this graph.",
     )
 
 
@@ -256,12 +264,6 @@ class ClassifyConfig(Inference):
     )
     num_preprocessing_threads: int = option(
         4, "Pictures read and preprocessed in parallel.", at_least=1
-    )
-    input_layer: str | None = option(
-        None, "Input of --graph; by default its only placeholder."
-    )
-    output_layer: str | None = option(
-        None, "Output of --graph; by default the only one that nothing reads."
     )
     input_mean: float | None = option(
         None,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 from absl import logging
+from tqdm import tqdm
 
 from datasets import dataset_factory, input_pipeline
 from nets.registry import NETWORKS
@@ -49,9 +50,10 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
     Raises:
       UserError: for what the user can mend.
     """
-    _check(config)
+    check(config)
     path = config.graph or checkpoints.find(config.checkpoint_path)
-    record = model_info.read(str(pathlib.Path(path).parent))
+    record = model_info.beside(path)
+    model_info.check_known(config, record, path)
     info = model_info.settle(config, record, config.eval_image_size)
     descriptor = dataset_factory.DATASETS[info.dataset_name]
     split = config.dataset_split_name or descriptor.evaluation_split
@@ -61,7 +63,8 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
     input_pipeline.record_files(dataset)  # Tells what is missing before it takes long.
     with contextlib.ExitStack() as stack:
         info, network = _network(config, path, info, record, dataset, stack)
-        facts = _facts(config, info, path, split)
+        step = 0 if config.graph else checkpoints.step_of(path)
+        facts = _facts(config, info, path, split, step)
         logging.info(
             "Evaluating\n%s", "\n".join(f"  {k:18}  {v}" for k, v in facts.items())
         )
@@ -76,14 +79,22 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
                 shown=views.of(config),
                 answers=answers,
             )
-    step = 0 if config.graph else checkpoints.step_of(path)
     results = metrics.means() | {
         "dataset_name": info.dataset_name,
         "dataset_split_name": split,
         "model_name": info.model_name,
         "checkpoint": path,
         "global_step": step,
-        "moving_averages": bool(info.moving_average_decay),
+        "moving_averages": bool(info.moving_average_decay) and not config.graph,
+        "image_size": info.size_text,
+        "preprocessing_name": info.preprocessing_name,
+        "labels_offset": info.labels_offset,
+        "quantize": info.quantize,
+        "precision": config.precision,
+        "central_fraction": config.central_fraction,
+        "crops": config.crops,
+        "flip": config.flip,
+        "max_num_batches": config.max_num_batches,
     }
     files.write_json(
         pathlib.Path(config.eval_dir) / METRICS, _as_json(results, info, metrics)
@@ -94,16 +105,14 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
     return results
 
 
-def _check(config):
+def check(config: EvalConfig) -> None:
+    """Raises UserError for options that cannot be, or do not go together."""
+    views.of(config)
     if not config.dataset_dir:
         raise UserError(
             "--dataset_dir is missing: give the directory of the data set's records"
         )
-    views.of(config)
-    if config.graph and config.precision != "float32":
-        raise UserError(
-            "--precision is for checkpoints: a graph computes as it was exported"
-        )
+    inference.check(config)
 
 
 def _network(config, path, info, record, dataset, stack) -> tuple[ModelInfo, Predictor]:
@@ -111,12 +120,18 @@ def _network(config, path, info, record, dataset, stack) -> tuple[ModelInfo, Pre
     offset_is_known = config.labels_offset is not None or "labels_offset" in record
     ready = None
     if config.graph:
-        growth = config.gpu_memory_growth
-        ready = stack.enter_context(predictor.from_file(path, gpu_memory_growth=growth))
-        info = model_info.of_input(info, ready.input_shape, path)
+        ready = predictor.from_file(
+            path,
+            input_layer=config.input_layer,
+            output_layer=config.output_layer,
+            gpu_memory_growth=config.gpu_memory_growth,
+        )
+        stack.enter_context(ready)
+        given = config.eval_image_size
+        info = model_info.of_input(info, ready.input_shape, path, given)
         classes = ready.num_classes
     else:
-        precision.check_inference(config.precision)
+        precision.check_inference(config.precision, info.quantize)
         scope = NETWORKS[info.model_name].classifier_scopes[0]
         classes = checkpoints.classes_or_none(path, scope)
     if not offset_is_known:
@@ -141,14 +156,14 @@ def _network(config, path, info, record, dataset, stack) -> tuple[ModelInfo, Pre
     return info, ready
 
 
-def _facts(config, info, path, split) -> dict[str, str]:
+def _facts(config, info, path, split, step) -> dict[str, str]:
     """What the results are of."""
     facts = {
         "network": info.model_name,
         "graph" if config.graph else "checkpoint": path,
     }
     if not config.graph:
-        facts["step"] = f"{checkpoints.step_of(path):,}"
+        facts["step"] = f"{step:,}"
         averages = "moving averages" if info.moving_average_decay else "as trained"
         facts["weights"] = averages
         facts["precision"] = "as if in 8 bits" if info.quantize else config.precision
@@ -160,6 +175,9 @@ def _facts(config, info, path, split) -> dict[str, str]:
         "labels offset": str(info.labels_offset),
         "classes": str(info.num_classes),
     }
+    if config.max_num_batches:
+        most = config.max_num_batches * config.batch_size
+        facts["images"] = f"the first {most:,} at most"
     shown = views.of(config)
     if shown != Views():
         fraction = shown.central_fraction or "of the recipe"
@@ -197,6 +215,11 @@ def measure(
       UserError: when there is nothing to read, or what is read is damaged.
     """
     metrics = Metrics(info.num_classes or 0)
+    total = dataset.num_samples
+    if max_num_batches is None:
+        batch_size = max(1, batch_size // shown.count)  # Views take memory as well.
+    else:
+        total = min(total, batch_size * max_num_batches)
     with (
         tf.Graph().as_default(),
         input_pipeline.explained_errors(),
@@ -214,7 +237,10 @@ def measure(
         [next_batch] = input_pipeline.next_batches(batches, 1)
         _check_channels(next_batch.images.shape[-1], network.input_shape[-1])
         start_reading = tf.tables_initializer()
-        with tf.Session(config=session_config(on_cpu=True)) as session:
+        with (
+            tf.Session(config=session_config(on_cpu=True)) as session,
+            tqdm(total=total, unit="picture", disable=None, leave=False) as progress,
+        ):
             session.run(start_reading)
             while True:
                 try:
@@ -222,9 +248,16 @@ def measure(
                 except tf.errors.OutOfRangeError:
                     break
                 logits = _logits(network, batch.images)
+                if logits.shape[1] != info.num_classes:
+                    raise UserError(
+                        f"the network gives {logits.shape[1]} values per picture, and "
+                        f"{info.num_classes} classes are expected: check "
+                        "--dataset_name, --labels_offset and --output_layer"
+                    )
                 probabilities = metrics.add(logits, batch.labels)
                 if answers:
                     answers.add(batch, probabilities)
+                progress.update(len(logits))
     if not metrics.count:
         raise UserError(f"the records in {dataset.data_sources} hold no images")
     return metrics
@@ -280,7 +313,7 @@ def _write_report(config, info, facts, metrics, answers, dataset):
     per_class, calibration = metrics.per_class(), metrics.calibration()
     names = info.labels_or_numbers()
     headline = metrics.means() | per_class.averages()
-    trained_in = pathlib.Path(config.graph or config.checkpoint_path)
+    trained_in = pathlib.Path(facts.get("checkpoint") or facts["graph"]).parent
     content = report.Report(
         title=f"{info.model_name} on {info.dataset_name}",
         facts=facts,
@@ -298,9 +331,7 @@ def _write_report(config, info, facts, metrics, answers, dataset):
             calibration.accuracy,
         ),
         mistakes=_shown(answers.mistakes(), names, dataset, report.Mistake),
-        history=History(
-            trained_in if trained_in.is_dir() else trained_in.parent
-        ).rows(),
+        history=History(trained_in).rows(),
     )
     directory = pathlib.Path(config.eval_dir)
     if config.report:

@@ -17,7 +17,7 @@ from nets.registry import NETWORKS
 from slimzoo import checkpoints, files, model_info, training_state
 from slimzoo.config import EvalConfig
 from slimzoo.errors import UserError
-from slimzoo.evaluate import evaluate
+from slimzoo.evaluate import check, evaluate
 
 _POLL_SECS = 1
 _COLUMNS: tuple[str, ...] = (
@@ -30,6 +30,15 @@ _COLUMNS: tuple[str, ...] = (
     "dataset_name",
     "dataset_split_name",
     "moving_averages",
+    "image_size",
+    "preprocessing_name",
+    "labels_offset",
+    "quantize",
+    "precision",
+    "central_fraction",
+    "crops",
+    "flip",
+    "max_num_batches",
     "checkpoint",
 )
 
@@ -43,11 +52,22 @@ def evaluate_all(config: EvalConfig) -> Iterator[dict[str, Any]]:
     Raises:
       UserError: for what the user can mend.
     """
+    check(config)
+    failed = []
     for one in _each(config):
-        results = evaluate(one)
+        try:
+            results = evaluate(one)
+        except UserError as error:
+            if one == config:  # The only one.
+                raise
+            logging.error("%s: %s", one.checkpoint_path, error)
+            failed.append(one.checkpoint_path)
+            continue
         if config.results_csv:
             _append(pathlib.Path(config.results_csv), results)
         yield results
+    if failed:
+        raise UserError(f"could not evaluate {', '.join(failed)}")
 
 
 def _each(config: EvalConfig) -> Iterator[EvalConfig]:
@@ -66,7 +86,9 @@ def _each(config: EvalConfig) -> Iterator[EvalConfig]:
     elif config.all_checkpoints or config.watch:
         directory = config.checkpoint_path
         is_there = tf.gfile.IsDirectory(directory)
-        may_come = config.watch and not pathlib.Path(directory).suffix
+        may_come = config.watch and not (
+            tf.gfile.Exists(directory) or checkpoints.is_there(directory)
+        )
         if not is_there and not may_come:
             raise UserError(
                 "--all_checkpoints and --watch need a directory of checkpoints, and "
@@ -97,7 +119,7 @@ def _watched(config: EvalConfig) -> Iterator[str]:
         # In this order: the last checkpoint is written before training ends.
         ended = training_state.has_ended(directory)
         latest = checkpoints.latest(directory)
-        if latest and latest != seen:
+        if latest and latest != seen and checkpoints.is_there(latest):
             seen = latest
             yield latest
             waiting_since = time.monotonic()

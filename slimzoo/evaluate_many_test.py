@@ -11,6 +11,12 @@ from slimzoo.config import EvalConfig
 from slimzoo.errors import UserError
 
 
+@pytest.fixture(autouse=True)
+def unchecked(monkeypatch):
+    """Most configs here have no data set."""
+    monkeypatch.setattr(evaluate_many, "check", lambda config: None)
+
+
 @pytest.fixture
 def evaluated(monkeypatch):
     """The configs that were evaluated, in place of evaluating them."""
@@ -139,6 +145,7 @@ def watch(monkeypatch, evaluated):
         monkeypatch.setattr(
             evaluate_many.checkpoints, "latest", lambda _: training.saved
         )
+        monkeypatch.setattr(evaluate_many.checkpoints, "is_there", lambda path: path != "train")
         monkeypatch.setattr(training_state, "has_ended", lambda _: training.ended)
         config = EvalConfig(
             checkpoint_path="train", watch=True, watch_timeout_secs=timeout

@@ -23,6 +23,11 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
       UserError: when `path` cannot be written.
     """
     path = pathlib.Path(path)
+    if path.is_symlink():  # What it leads to is replaced, not the link.
+        path = path.resolve()
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        yield path  # Such as /dev/stdout, which cannot be replaced.
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,9 @@ class History:
         try:
             with self._path.open(newline="", encoding="utf-8") as file:
                 return list(csv.DictReader(file))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except (UnicodeDecodeError, csv.Error):  # It is not one of ours.
             return []
 
     def forget_after(self, step: int) -> None:

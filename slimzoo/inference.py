@@ -10,13 +10,9 @@ from google.protobuf.message import DecodeError
 
 from nets.registry import NETWORKS
 from slimzoo import checkpoints, quantize
+from slimzoo.config import Inference
 from slimzoo.errors import UserError, unknown
 from slimzoo.model_info import ModelInfo
-
-
-def logits(info: ModelInfo, images: tf.Tensor) -> tf.Tensor:
-    """Builds the network; returns logits `[batch, classes]` of preprocessed images."""
-    return info.network_fn()(images)[0]
 
 
 def restorer(info: ModelInfo, checkpoint: str) -> Callable[[tf.Session], None]:
@@ -45,6 +41,16 @@ def tell_weights(info: ModelInfo, checkpoint: str) -> None:
     """Logs which values of the variables `restorer` takes."""
     averages = "moving averages of the " if info.moving_average_decay else ""
     logging.info("Using the %sweights of %s", averages, checkpoint)
+
+
+def check(config: Inference) -> None:
+    """Raises UserError for options that do not go with a graph, or need one."""
+    if config.graph and config.precision != "float32":
+        raise UserError(
+            "--precision is for checkpoints: a graph computes as it was exported"
+        )
+    if not config.graph and (config.input_layer or config.output_layer):
+        raise UserError("--input_layer and --output_layer are for --graph")
 
 
 def choose_end_point(end_points: Mapping[str, tf.Tensor], name: str) -> tf.Tensor:

@@ -103,6 +103,15 @@ class ModelInfo:
         files.write_json(pathlib.Path(directory) / FILE_NAME, dataclasses.asdict(self))
 
 
+# What holds of a checkpoint, whatever network it is said to be of.
+_OF_ANY = (
+    "dataset_name",
+    "labels",
+    "labels_offset",
+    "num_classes",
+    "moving_average_decay",
+    "quantize",
+)
 _FACTS = frozenset(field.name for field in dataclasses.fields(ModelInfo))
 
 
@@ -112,7 +121,22 @@ def read(directory: str) -> Record:
     Raises:
       UserError: when the file is not one of ours.
     """
-    path = pathlib.Path(directory) / FILE_NAME
+    return _read(pathlib.Path(directory) / FILE_NAME)
+
+
+def beside(path: str) -> Record:
+    """The facts of the network at `path`: its own, or those of its directory.
+
+    Export writes `<path>.json`; training and download write model.json.
+
+    Raises:
+      UserError: when the file is not one of ours.
+    """
+    own = pathlib.Path(f"{path.rstrip('/')}.json")
+    return _read(own) if own.is_file() else read(str(own.parent))
+
+
+def _read(path: pathlib.Path) -> Record:
     try:
         content = json.loads(path.read_text("utf-8"))
         record = {key: value for key, value in content.items() if key in _FACTS}
@@ -154,8 +178,9 @@ def settle(
     defaults = {f.name: f.metadata.get("flag_default") for f in options}
     given = {f.name: getattr(config, f.name) for f in options}
     facts = _overlay(defaults, record, given, {"image_size": image_size})
-    if facts["model_name"] != record.get("model_name"):
-        facts.pop("network_arguments", None)  # They are of another network.
+    if record and facts["model_name"] != record.get("model_name"):
+        kept = {key: record[key] for key in _OF_ANY if key in record}
+        facts = _overlay(defaults, kept, given, {"image_size": image_size})
     network = NETWORKS[facts["model_name"]]
     of_network = {
         "image_size": network.image_size,
@@ -169,21 +194,42 @@ def settle(
     return ModelInfo(**facts)
 
 
+def check_known(config: Any, record: Record, path: str) -> None:
+    """Checks that something says which network `path`, a graph, holds.
+
+    For a wrong recipe would make confident nonsense of pictures.
+
+    Raises:
+      UserError: when nothing does.
+    """
+    known = record or config.model_name or config.preprocessing_name
+    if config.graph and not known:
+        raise UserError(
+            f"nothing says how pictures are to be prepared for {path}: put the "
+            f"{FILE_NAME} of its training beside it, or give --model_name or "
+            "--preprocessing_name"
+        )
+
+
 def _overlay(*layers: Record) -> Record:
     """Later layers over earlier ones, wherever they know something."""
     return {k: v for layer in layers for k, v in layer.items() if v is not None}
 
 
-def of_input(info: ModelInfo, shape: tuple[int | None, ...], path: str) -> ModelInfo:
+def of_input(
+    info: ModelInfo, shape: tuple[int | None, ...], path: str, given: Size | None = None
+) -> ModelInfo:
     """`info` with the size and channels that a network in a file was made for.
 
     Args:
       info: what is known besides.
       shape: (batch, height, width, channels); None where any do.
       path: of the file.
+      given: the size that was asked for, if any.
 
     Raises:
-      UserError: when preprocessing makes another number of channels.
+      UserError: when preprocessing makes another number of channels, or the network
+        takes another size.
     """
     if len(shape) != 4:
         raise UserError(
@@ -192,6 +238,11 @@ def of_input(info: ModelInfo, shape: tuple[int | None, ...], path: str) -> Model
         )
     _, height, width, channels = shape
     size = height or info.image_size[0], width or info.image_size[1]
+    if given and size != given:
+        raise UserError(
+            f"{path} takes pictures of {size[0]}x{size[1]}, not of "
+            f"{given[0]}x{given[1]}: leave the size out, or export another"
+        )
     if info.use_grayscale and channels not in (None, 1):
         raise UserError(
             f"{path} takes pictures of {channels} channels, and --use_grayscale makes 1"
@@ -219,6 +270,7 @@ def with_classes(info: ModelInfo, dataset: Any) -> ModelInfo:
       UserError: when the offset leaves no class.
     """
     names = dataset.labels_to_names
+    _check_same_names(info, names)
     classes = range(info.labels_offset, dataset.num_classes)
     if not classes:
         raise UserError(
@@ -230,3 +282,20 @@ def with_classes(info: ModelInfo, dataset: Any) -> ModelInfo:
         num_classes=len(classes),
         labels=tuple(names.get(i, str(i)) for i in classes) if names else None,
     )
+
+
+def _check_same_names(info: ModelInfo, names: dict[int, str] | None) -> None:
+    """Classes in another order than in training would go unnoticed."""
+    if not info.labels or not names:
+        return
+    found = [names.get(i, "") for i in range(info.labels_offset, len(names))]
+    # The same in other words, as people have for ImageNet, is no mistake.
+    if sorted(info.labels) != sorted(found):
+        return
+    for number, (trained, ours) in enumerate(zip(info.labels, found, strict=True)):
+        if trained != ours:
+            raise UserError(
+                f"class {number} was {trained!r} in training and is {ours!r} in the "
+                "data set's labels.txt: convert the data set with the classes in the "
+                "same order"
+            )

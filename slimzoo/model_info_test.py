@@ -100,8 +100,8 @@ def test_what_is_given_wins_over_the_record(config_class):
         "use_grayscale": False,
     }
     info = model_info.settle(config_class(**given), RECORD, 96)
-    # Arguments of another network are of no use.
-    given["network_arguments"] = None
+    # Arguments of another network are of no use, nor is what it was shown.
+    given |= {"network_arguments": None, "channels": 3}
     assert info == dataclasses.replace(FULL, image_size=(96, 96), **given)
 
 

@@ -55,12 +55,21 @@ def check(config: TrainConfig, on_cpu: bool) -> None:
         _check_float16(config, on_cpu)
 
 
-def check_inference(precision: str) -> None:
+def check_inference(precision: str, is_quantized: bool) -> None:
     """Checks that this machine can use trained networks in `precision`.
+
+    Args:
+      precision: as `--precision` takes it.
+      is_quantized: whether the network computes as if in 8 bits.
 
     Raises:
       UserError: if not.
     """
+    if is_quantized and precision != "float32":
+        raise UserError(
+            f"--precision={precision} does not go with a network that computes as if "
+            "in 8 bits, which has to do so in float32"
+        )
     if precision not in ("float32", "bfloat16"):
         known = ("float32", "bfloat16")
         raise unknown(f"--precision={precision} is not for inference", precision, known)

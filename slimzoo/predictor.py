@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from nets.registry import NETWORKS
 from slimzoo import freezing, inference, precision
 from slimzoo.errors import UserError, reason
 from slimzoo.graph import classic_graph, session_config
@@ -108,6 +109,11 @@ def from_checkpoint(
     Raises:
       UserError: when the checkpoint does not fit, or there is no such end point.
     """
+    if NETWORKS[info.model_name].frames:
+        raise UserError(
+            f"{info.model_name} takes clips, and this is for networks of pictures: "
+            "check --model_name"
+        )
     with classic_graph():
         shape = [None, *info.image_size, info.channels]
         images = tf.placeholder(tf.float32, shape, INPUT_NAME)
@@ -159,7 +165,7 @@ def from_file(
                 f"frozen graphs; {path} has the inputs and outputs it was exported with"
             )
         if not pathlib.Path(path).is_dir():
-            return _LiteModel(path)
+            return LiteModel(path)
         return _SavedModel(path, session_config(gpu_memory_growth))
     with tf.Graph().as_default():
         images, output = inference.load_frozen(path, input_layer, output_layer)
@@ -265,8 +271,13 @@ def _kind(info):
     return tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape).rank
 
 
-class _LiteModel(Predictor):
-    """A LiteRT (TensorFlow Lite) model; integers are converted on both sides."""
+class LiteModel(Predictor):
+    """A LiteRT (TensorFlow Lite) model; integers are converted on both sides.
+
+    Attributes:
+      input_detail: what the interpreter tells of the input.
+      output_detail: of the output.
+    """
 
     def __init__(self, path):
         self._path = path
@@ -282,11 +293,17 @@ class _LiteModel(Predictor):
                 f"one output [batch, classes]; it has inputs {_names(inputs)} and "
                 f"outputs {_names(outputs)}"
             )
-        [self._input], [self._output] = inputs, outputs
-        signature = self._input["shape_signature"].tolist()
+        [self.input_detail], [self.output_detail] = inputs, outputs
+        kind, (scale, _) = np.dtype(inputs[0]["dtype"]), inputs[0]["quantization"]
+        if not scale and kind != np.float32:
+            raise UserError(
+                f"{path} takes pictures of {kind} and does not say what they stand "
+                "for: export it with floats or with a quantized input"
+            )
+        signature = self.input_detail["shape_signature"].tolist()
         self.input_shape = tuple(None if size < 0 else size for size in signature)
-        self.num_classes = int(self._output["shape"][-1])
-        self.outputs_probabilities = _is_softmax(self._output)
+        self.num_classes = int(self.output_detail["shape"][-1])
+        self.outputs_probabilities = _is_softmax(self.output_detail)
         self._shape = None
 
     def _run(self, images):
@@ -294,19 +311,21 @@ class _LiteModel(Predictor):
         try:
             if images.shape != self._shape:
                 if None in self.input_shape:
-                    interpreter.resize_tensor_input(self._input["index"], images.shape)
+                    index = self.input_detail["index"]
+                    interpreter.resize_tensor_input(index, images.shape)
                 interpreter.allocate_tensors()
                 self._shape = images.shape
-            values = _quantized(images, self._input)
-            interpreter.set_tensor(self._input["index"], values)
+            values = _quantized(images, self.input_detail)
+            interpreter.set_tensor(self.input_detail["index"], values)
             interpreter.invoke()
         except RuntimeError as error:  # An operation that the interpreter lacks.
             [message, *_] = str(error).splitlines() or ["no reason given"]
             raise UserError(f"cannot run {self._path}: {message}") from error
-        output = interpreter.get_tensor(self._output["index"])
-        return (_dequantized(output, self._output),)
+        output = interpreter.get_tensor(self.output_detail["index"])
+        return (_dequantized(output, self.output_detail),)
 
     def close(self):
+        """Frees the interpreter."""
         del self._interpreter
 
 

@@ -1,18 +1,22 @@
-"""Writes what the networks' registry knows into README.md and docs/networks.md.
+"""Writes what programs know into the tables of README.md and docs/.
 
     python -m tools.update_readme
 
 A table stands between a pair of comments that name it.
 """
 
+import json
 import pathlib
 import re
 from collections.abc import Callable
+from typing import Any
 
 from nets.published import PublishedCheckpoint
+from preprocessing.preprocessing_factory import RECIPES
 from slimzoo import models
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+EXPORTS = ROOT / "tools" / "exports.json"
 
 
 def _models() -> str:
@@ -58,6 +62,58 @@ def _cells(checkpoint: PublishedCheckpoint) -> list[str]:
     ]
 
 
+def _nodes() -> str:
+    measured = _exports()
+    rows = [
+        [
+            f"`{network.name}`",
+            "x".join(map(str, network.input_shape)),
+            network.preprocessing,
+            f"`{measured[network.name]['output']}`",
+            f"`{measured[network.name]['logits']}`",
+        ]
+        for network in models.find()
+        if network.name in measured
+    ]
+    return models.markdown(
+        [["network", "input", "preprocessing", "output", "logits"], *rows]
+    )
+
+
+def _ranges() -> str:
+    rows = [
+        [recipe.name, recipe.value_range, _each(recipe.mean), _each(recipe.scale)]
+        for _, recipe in sorted(RECIPES.items())
+    ]
+    titles = ["preprocessing", "values", "mean, of 0 to 255", "scale"]
+    return models.markdown([titles, *rows])
+
+
+def _each(value: float | tuple[float, ...] | None) -> str:
+    if value is None:
+        return "of each picture"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _conversions() -> str:
+    measured = _exports()
+    rows = []
+    for network in models.find():
+        facts = measured.get(network.name)
+        if not facts:  # measure_exports_test.py complains.
+            continue
+        tools = [facts["freeze_graph"], facts["optimize_for_inference"]]
+        lite = facts["tflite"]  # Bytes, or why there is no file.
+        size = f"{lite / 1e6:,.1f}" if isinstance(lite, int) else f"{lite}"
+        rows.append([f"`{network.name}`", *("yes" if t else "no" for t in tools), size])
+    titles = ["network", "`freeze_graph`", "`optimize_for_inference`", "tflite, MB"]
+    return models.markdown([titles, *rows], numeric=[3])
+
+
+def _exports() -> dict[str, dict[str, Any]]:
+    return json.loads(EXPORTS.read_text("utf-8"))
+
+
 def _link(url: str) -> str:
     return f"[{url.rstrip('/').rpartition('/')[2]}]({url})"
 
@@ -65,6 +121,7 @@ def _link(url: str) -> str:
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"models": _models},
     "docs/networks.md": {"networks": _networks, "checkpoints": _checkpoints},
+    "docs/export.md": {"nodes": _nodes, "ranges": _ranges, "exports": _conversions},
 }
 
 
