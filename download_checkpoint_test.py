@@ -47,6 +47,7 @@ def test_classifying_with_a_downloaded_checkpoint(shared_data, downloaded):
     assert re.search(r"99\.\d\d%  lorikeet", result.stdout)
 
 
+@pytest.mark.slow
 def test_fine_tuning_from_a_downloaded_checkpoint(flowers, downloaded, tmp_path):
     """The network, its size and preprocessing are those of the checkpoint."""
     run(

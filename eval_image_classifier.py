@@ -18,9 +18,10 @@ def main(config: EvalConfig) -> None:
     from slimzoo.evaluate_many import evaluate_all
 
     for results in evaluate_all(config):
-        what = f"{results['model_name']} at step {results['global_step']}, "
+        step = f" at step {results['global_step']}" if results["global_step"] else ""
         print(
-            f"{what}{results['count']} images: top-1 {results['top_1']:.2%}, "
+            f"{results['model_name']}{step}, {results['count']} images: "
+            f"top-1 {results['top_1']:.2%}, "
             f"top-5 {results['top_5']:.2%}, loss {results['loss']:.4f}",
             flush=True,
         )

@@ -137,6 +137,7 @@ def test_resuming_goes_on_and_says_when_it_is_finished(shapes, trained, tmp_path
     assert "cannot resume" in mistaken and "--train_dir" in mistaken
 
 
+@pytest.mark.slow
 def test_moving_averages_and_clones(shapes, tmp_path):
     train_dir, eval_dir = tmp_path / "train", tmp_path / "eval"
     run(
@@ -447,6 +448,7 @@ def test_demo(tmp_path):
     assert float(top_1) > 90
 
 
+@pytest.mark.slow
 def test_resuming_keeps_the_moving_averages(shapes, tmp_path):
     """Even without the flag: what model.json says must hold."""
     command = (*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={tmp_path}")

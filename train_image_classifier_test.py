@@ -80,6 +80,7 @@ def test_one_word_fine_tunes_the_head_and_says_what_it_does(
         np.testing.assert_array_equal(before.get_tensor(name), after.get_tensor(name))
 
 
+@pytest.mark.slow
 def test_evaluation_while_training_keeps_the_best(shapes, tmp_path):
     """With everything else that one can opt in to."""
     (tmp_path / "weights.txt").write_text(
@@ -172,6 +173,7 @@ def test_killed_at_any_moment_it_loses_no_checkpoint(shapes, tmp_path, kills):
     assert steps == sorted(set(steps))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_the_older_checkpoint_stays(shapes, trained, tmp_path):
     """As far as a limit of the size of files stands for one."""
     command = (
@@ -203,6 +205,7 @@ def test_loss_that_is_no_number_keeps_the_good_checkpoint(shapes, tmp_path):
     loads(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_config_file_repeats_a_run(shapes, trained, tmp_path):
     told = run(
         *("train_image_classifier.py", f"--config={trained / 'config.json'}"),
@@ -241,6 +244,7 @@ def test_mistakes_in_new_options(flags, expected, shapes, published, tmp_path):
     assert not list(train_dir.glob("model.ckpt*"))
 
 
+@pytest.mark.slow
 def test_a_network_for_gray_pictures_trained_on_colour_ones_can_be_used(
     shapes, tmp_path
 ):

@@ -18,8 +18,7 @@ from nets.registry import NETWORKS
 from slimzoo.graph import classic_graph
 
 GOLDENS = pathlib.Path(__file__).parent / "goldens"
-# Of larger networks the values, and of deeper ones all but the training graph's
-# structure, are for the slow tier.
+# Of larger networks the values, and of deeper ones everything, is for the slow tier.
 FAST_PARAMETERS = 4_000_000
 FAST_VARIABLES = 500
 
@@ -67,7 +66,7 @@ def test_every_golden_has_a_network():
     assert {path.name.split(".")[0] for path in GOLDENS.iterdir()} == set(NETWORKS)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", BY_LAYERS)
 def test_structure_in_training(name):
     _check_structure(name, "train")
 

@@ -26,13 +26,12 @@ def run_recipe(name, *flags, **environment):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "source", "count"),
     [
         ("train_lenet_on_mnist.sh", "mnist", 10_000),
-        pytest.param(
-            *("train_cifarnet_on_cifar10.sh", "", 1_000), marks=pytest.mark.slow
-        ),
+        ("train_cifarnet_on_cifar10.sh", "", 1_000),
     ],
 )
 def test_training(name, source, count, shared_data, tmp_path):

@@ -190,8 +190,6 @@ TEST_MODULES = [
     if path.name.endswith("_test.py")
 ]
 FAST = {
-    "tf_slim.evaluation_test",
-    "tf_slim.layers.layers_test",
     "tf_slim.learning_test",
     "tf_slim.losses.loss_ops_test",
     "tf_slim.ops.arg_scope_test",

@@ -145,7 +145,9 @@ def watch(monkeypatch, evaluated):
         monkeypatch.setattr(
             evaluate_many.checkpoints, "latest", lambda _: training.saved
         )
-        monkeypatch.setattr(evaluate_many.checkpoints, "is_there", lambda path: path != "train")
+        monkeypatch.setattr(
+            evaluate_many.checkpoints, "is_there", lambda path: path != "train"
+        )
         monkeypatch.setattr(training_state, "has_ended", lambda _: training.ended)
         config = EvalConfig(
             checkpoint_path="train", watch=True, watch_timeout_secs=timeout

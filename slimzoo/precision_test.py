@@ -178,6 +178,7 @@ def test_float32_has_no_other_types():
     assert all(types.isdisjoint({tf.bfloat16, tf.half}) for types in found.values())
 
 
+@pytest.mark.slow
 @needs_bfloat16
 @pytest.mark.parametrize(
     ("first", "second"), [("bfloat16", "float32"), ("float32", "bfloat16")]

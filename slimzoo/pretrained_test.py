@@ -174,6 +174,7 @@ def test_model_json_says_what_the_checkpoint_needs(tmp_path, pack):
         "model_name": "mobilenet_v1_025",
         "labels_offset": 0,
         "image_size": [128, 128],
+        "quantize": False,
         "channels": 3,
         "preprocessing_name": "inception",
         "use_grayscale": False,

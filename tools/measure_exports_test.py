@@ -5,15 +5,12 @@ import pytest
 from nets.nets_factory import NETWORKS
 from tools import measure_exports
 
-LARGE = ("nasnet", "pnasnet", "vgg", "overfeat", "alexnet", "i3d", "s3dg")
+FAST = ("lenet", "cifarnet", "mobilenet_v1_025")
 KNOWN = json.loads(measure_exports.FILE.read_text("utf-8"))
 
 
 def _marks(name):
-    if name in ("lenet", "cifarnet", "mobilenet_v1_025"):
-        return ()
-    is_large = name.startswith(LARGE) or (NETWORKS[name].parameters or 0) > 40e6
-    return pytest.mark.release if is_large else pytest.mark.slow
+    return () if name in FAST else pytest.mark.release  # Minutes each.
 
 
 def test_every_network_was_tried():
