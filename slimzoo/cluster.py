@@ -13,7 +13,6 @@ import re
 import signal
 import socket
 import stat
-import sys
 import threading
 import time
 
@@ -47,6 +46,11 @@ def join(config: TrainConfig) -> TrainConfig | None:
     place = cluster_place.find(config, os.environ.get("TF_CONFIG"))
     if place is None:
         return config
+    if place.job == "ps":
+        # It has nothing to save, and may be within TensorFlow, where Python's handler
+        # would have to wait.
+        with contextlib.suppress(ValueError):  # Only the main thread may.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
     server = _start_server(place, session_config(config))
     if place.job == "ps":
         _serve(server, place)
@@ -294,9 +298,6 @@ def _serve(server: tf.train.Server, place: Place) -> None:
     with tf.Graph().as_default():
         finished = _Finished(place.task).count()
         with tf.Session(server.target, config=options) as session:
-            try:
-                while session.run(finished) < workers:
-                    time.sleep(_POLL_SECS)  # Not in TensorFlow: signals must arrive.
-            except KeyboardInterrupt:
-                sys.exit(128 + signal.SIGINT)
+            while session.run(finished) < workers:
+                time.sleep(_POLL_SECS)  # Not in TensorFlow: signals must arrive.
     logging.info("All workers have finished")
