@@ -35,6 +35,12 @@ def create_readable_names_for_imagenet_labels() -> dict[int, str]:
     return dict(enumerate(["background", *(row.split("\t")[1] for row in rows)]))
 
 
+def readable_names(num_classes: int) -> tuple[str, ...]:
+    """The names of the last `num_classes` classes: 1000 of them lack `background`."""
+    names = create_readable_names_for_imagenet_labels()
+    return tuple(names[i] for i in range(len(names) - num_classes, len(names)))
+
+
 def _shipped_names() -> dict[int, str] | None:
     return create_readable_names_for_imagenet_labels() if LOAD_READABLE_NAMES else None
 

@@ -28,6 +28,7 @@ from slimzoo import (
 from slimzoo.config import ClassifyConfig
 from slimzoo.errors import UserError
 from slimzoo.graph import explained_memory_errors, session_config
+from slimzoo.metrics import softmax
 from slimzoo.model_info import ModelInfo
 from slimzoo.predictor import Predictor
 
@@ -156,7 +157,7 @@ def _answers(config, classifier, paths, prepared, embeddings) -> Iterator[Answer
         )
         values = views.average(logits)
         if not config.logits:
-            values = _softmax(values)
+            values = softmax(values)
         rows = dict(zip(good, values, strict=True))
         for end_points in wanted:
             if end_points.dtype != np.float32 or len(end_points) != len(good):
@@ -173,11 +174,6 @@ def _answers(config, classifier, paths, prepared, embeddings) -> Iterator[Answer
         names = classifier.names
         classes = (Class(int(j), names[j], float(rows[i][j])) for j in best)
         yield Answer(path, tuple(classes))
-
-
-def _softmax(logits):
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 class _Embeddings:
@@ -301,8 +297,7 @@ def _class_names(
     elif info.labels:
         names = info.labels
     elif classes in (1000, 1001) and info.dataset_name in ("", "imagenet"):
-        imagenet_names = imagenet.create_readable_names_for_imagenet_labels()
-        names = tuple(imagenet_names[i] for i in range(1001 - classes, 1001))
+        names = imagenet.readable_names(classes)
     else:
         names = tuple(f"class {i}" for i in range(classes))
     if len(names) != classes:

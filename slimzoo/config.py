@@ -65,7 +65,18 @@ class Devices:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Inference(Model, Devices):
+class Weights:
+    """Options that say which weights of a checkpoint are used."""
+
+    moving_average_decay: float | None = recorded(
+        None,
+        "Use the moving averages of the weights, as trained with this flag; 0 to use "
+        "the weights themselves.",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inference(Model, Devices, Weights):
     """Options of whatever uses a trained network."""
 
     graph: str | None = option(
@@ -78,11 +89,6 @@ class Inference(Model, Devices):
     )
     output_layer: str | None = option(
         None, "Output of a frozen --graph; by default the only one that nothing reads."
-    )
-    moving_average_decay: float | None = recorded(
-        None,
-        "Use the moving averages of the weights, as trained with this flag; 0 to use "
-        "the weights themselves.",
     )
     precision: str = option(
         "float32", "What a checkpoint's network computes in: float32 or bfloat16."
@@ -154,7 +160,7 @@ class EvalConfig(Inference, Data):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportConfig(Model, Data):
+class ExportConfig(Model, Data, Weights):
     """Options of export."""
 
     dataset_dir: str = option(
@@ -178,11 +184,6 @@ class ExportConfig(Model, Data):
         None,
         "Checkpoint, or directory whose latest one is used; by default a graph without "
         "weights is written.",
-    )
-    moving_average_decay: float | None = recorded(
-        None,
-        "Use the moving averages of the weights, as trained with this flag; 0 to use "
-        "the weights themselves.",
     )
     format: str | None = option(
         None,

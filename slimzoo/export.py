@@ -246,9 +246,7 @@ def settle(config: ExportConfig, checkpoint: str) -> ModelInfo:
         labels = tuple(names.get(i, str(i)) for i in wanted)
         return dataclasses.replace(info, labels=labels)
     if classes in (1000, 1001):
-        names = imagenet.create_readable_names_for_imagenet_labels()
-        labels = tuple(names[i] for i in range(1001 - classes, 1001))
-        return dataclasses.replace(info, labels=labels)
+        return dataclasses.replace(info, labels=imagenet.readable_names(classes))
     logging.info("Nobody knows the names of the %d classes: numbers are used", classes)
     return info
 

@@ -13,6 +13,7 @@ from datasets import dataset_factory, input_pipeline
 from slimzoo import export_formats, inference, predictor
 from slimzoo.errors import UserError
 from slimzoo.graph import session_config
+from slimzoo.metrics import softmax
 from slimzoo.model_info import ModelInfo
 
 BATCH_SIZE = 16
@@ -360,12 +361,6 @@ def in_batches(
         whole = np.resize(batch, (size or len(batch), *batch.shape[1:]))
         results.append(run(whole)[: len(batch)])
     return np.concatenate(results)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of `[count, classes]`."""
-    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponents / exponents.sum(axis=-1, keepdims=True)
 
 
 def check(

@@ -181,6 +181,12 @@ class Calibration:
         }
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities `[batch, classes]` of logits."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
 def number(value: float) -> float | None:
     """`value`, or None in place of what JSON has no number for."""
     return float(value) if np.isfinite(value) else None

@@ -2,16 +2,14 @@
 
 import abc
 import contextlib
-import os
 import pathlib
-import warnings
 from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from nets.registry import NETWORKS
-from slimzoo import freezing, inference, precision
+from slimzoo import freezing, inference, lite, precision
 from slimzoo.errors import UserError, reason
 from slimzoo.graph import classic_graph, session_config
 from slimzoo.model_info import ModelInfo
@@ -282,7 +280,7 @@ class LiteModel(Predictor):
     def __init__(self, path):
         self._path = path
         try:
-            self._interpreter = _interpreter(path)
+            self._interpreter = lite.interpreter(path)
         except (ValueError, RuntimeError, OSError) as error:
             raise UserError(f"{path} is not a .tflite model: {error}") from error
         inputs = self._interpreter.get_input_details()
@@ -327,19 +325,6 @@ class LiteModel(Predictor):
     def close(self):
         """Frees the interpreter."""
         del self._interpreter
-
-
-def _interpreter(path):
-    import tensorflow as tf2
-
-    threads = os.cpu_count() or 1
-    with warnings.catch_warnings():  # That it will move to the package below.
-        warnings.simplefilter("ignore")
-        if hasattr(tf2, "lite"):
-            return tf2.lite.Interpreter(path, num_threads=threads)
-        from ai_edge_litert.interpreter import Interpreter
-
-        return Interpreter(path, num_threads=threads)
 
 
 def _names(details):

@@ -224,7 +224,6 @@ def _checkpoint_in(work: pathlib.Path, archive: pathlib.Path) -> pathlib.Path:
 
 
 def _info(published: PublishedCheckpoint) -> model_info.ModelInfo:
-    names = imagenet.create_readable_names_for_imagenet_labels()
     return model_info.ModelInfo(
         model_name=published.network,
         labels_offset=published.labels_offset,
@@ -234,7 +233,7 @@ def _info(published: PublishedCheckpoint) -> model_info.ModelInfo:
         use_grayscale=False,
         dataset_name="imagenet",
         num_classes=published.classes,
-        labels=tuple(names[i] for i in range(published.labels_offset, len(names))),
+        labels=imagenet.readable_names(published.classes),
         quantize=published.quantized,
         network_arguments=published.network_arguments or None,
     )

@@ -9,13 +9,13 @@ docs/quantization.md.
 
 import contextlib
 import functools
-import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
+from slimzoo import lite
 from slimzoo.errors import UserError
 
 NetworkFn = Callable[..., tuple[tf.Tensor, dict[str, tf.Tensor]]]
@@ -151,7 +151,7 @@ def to_tflite(
     converter.inference_type = tf.int8 if signed else tf.uint8
     converter.quantized_input_stats = {input_name: (zero, scale)}
     model = converter.convert()
-    interpreter = interpret(model)
+    interpreter = lite.interpreter(content=model)
     floats = [
         tensor["name"]
         for tensor in interpreter.get_tensor_details()
@@ -170,14 +170,6 @@ def to_tflite(
             f"TensorFlow Lite cannot compute the network: {error}. {advice}"
         ) from error
     return model
-
-
-def interpret(model: bytes) -> tf.lite.Interpreter:
-    """TensorFlow Lite's interpreter of `model`, its tensors not yet allocated."""
-    with warnings.catch_warnings():
-        # It says that it moves to another package, once TensorFlow drops it.
-        warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter")
-        return tf.lite.Interpreter(model_content=model)
 
 
 def _rewritten(network_fn, is_training, active, symmetric=False) -> NetworkFn:

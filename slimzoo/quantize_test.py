@@ -7,7 +7,7 @@ import tf_slim as slim
 
 from deployment import model_deploy
 from nets import nets_factory
-from slimzoo import model_info, quantize, train_graph
+from slimzoo import lite, model_info, quantize, train_graph
 from slimzoo.batch_norm import grow_decay
 from slimzoo.errors import UserError
 from slimzoo.graph import classic_graph
@@ -402,7 +402,7 @@ def learned(tmp_path):
 
 def run_tflite(model, images):
     """Outputs for pictures in [-1, 1], and the step between two of their values."""
-    interpreter = quantize.interpret(model)
+    interpreter = lite.interpreter(content=model)
     interpreter.allocate_tensors()
     [inputs], [outputs] = (
         interpreter.get_input_details(),
