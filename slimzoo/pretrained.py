@@ -1,12 +1,8 @@
 """Published checkpoints: choosing one, getting it, making it ready to be used."""
 
-import contextlib
-import fcntl
 import itertools
-import os
 import pathlib
 import shutil
-import urllib.parse
 from collections.abc import Iterable, Iterator
 
 from absl import logging
@@ -15,11 +11,9 @@ from datasets import imagenet
 from nets.nets_factory import NETWORKS
 from nets.published import PublishedCheckpoint
 from nets.registry import Network
-from slimzoo import archives, checkpoints, download, files, model_info
+from slimzoo import archives, checkpoints, files, locks, mirrors, model_info
 from slimzoo.config import DownloadConfig
 from slimzoo.errors import UserError
-
-MIRROR_VARIABLE = "SLIMZOO_MIRROR"
 
 
 def fetch(config: DownloadConfig) -> str:
@@ -39,7 +33,7 @@ def fetch(config: DownloadConfig) -> str:
     published = choose(config)
     directory = pathlib.Path(config.checkpoint_dir)
     target = directory / published.name
-    with _locked(directory):
+    with locks.locked(directory):
         if found := checkpoints.latest(str(target)):
             logging.info("%s is there already.", found)
             return found
@@ -48,16 +42,12 @@ def fetch(config: DownloadConfig) -> str:
                 f"there is no checkpoint in {target}: {files.listing(str(target))}. "
                 "Move it away to get it anew."
             )
-        mirror = config.mirror or os.environ.get(MIRROR_VARIABLE) or ""
-        if mirror and "://" not in mirror:
-            _unpack(_find_in(mirror, published.url), target, published)
-        else:
-            archive = directory / f".{published.name}.tar.gz"
-            _download(published.url, mirror, archive)
-            try:
-                _unpack(archive, target, published)
-            finally:
-                archive.unlink()
+        download = directory / f".{published.name}.tar.gz"
+        archive = mirrors.fetch(published.url, download, config.mirror)
+        try:
+            _unpack(archive, target, published)
+        finally:
+            download.unlink(missing_ok=True)
     return checkpoints.latest(str(target)) or ""
 
 
@@ -137,59 +127,6 @@ def _overview(found: Iterable[PublishedCheckpoint]) -> Iterator[str]:
         alike = list(group)
         sizes = "|".join(str(c.image_size) for c in alike)
         yield f"  {_description(alike[0], sizes)}"
-
-
-@contextlib.contextmanager
-def _locked(directory: pathlib.Path) -> Iterator[None]:
-    """Makes `directory`; other processes that lock it wait until the block ends."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"cannot write to {directory}: {error.strerror}") from error
-    try:
-        with contextlib.suppress(OSError):  # File systems without locks.
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logging.info("Waiting for another process to leave %s", directory)
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _places(url: str) -> Iterator[str]:
-    """Where a mirror may have `url`: below its host and path, or any end of them."""
-    parts = urllib.parse.urlsplit(url)
-    names = [parts.netloc, *parts.path.strip("/").split("/")]
-    for start in range(len(names)):
-        yield "/".join(names[start:])
-
-
-def _find_in(mirror: str, url: str) -> pathlib.Path:
-    for place in _places(url):
-        path = pathlib.Path(mirror, place)
-        if path.is_file():
-            return path
-    raise UserError(
-        f"there is no {pathlib.Path(mirror, place)}: {files.listing(mirror)}. Put the "
-        f"archive there, from {url}"
-    )
-
-
-def _download(url: str, mirror: str, archive: pathlib.Path) -> None:
-    advice = (
-        f"On a machine without a network, put {url} into a directory and name it by "
-        f"--mirror or {MIRROR_VARIABLE}."
-    )
-    if not mirror:
-        return download.download(url, archive, advice)
-    *longer, shortest = (f"{mirror.rstrip('/')}/{place}" for place in _places(url))
-    for candidate in longer:
-        with contextlib.suppress(download.NotFoundError):
-            return download.download(candidate, archive)
-    return download.download(shortest, archive, advice)
 
 
 def _unpack(

@@ -11,7 +11,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from nets.registry import NETWORKS
-from slimzoo import archives, checkpoints, model_info, pretrained
+from slimzoo import archives, checkpoints, mirrors, model_info, pretrained
 from slimzoo.config import DownloadConfig, EvalConfig
 from slimzoo.errors import UserError
 
@@ -133,11 +133,11 @@ def _there(tmp_path):
 def test_mirror_may_have_the_archive_at_any_end_of_its_path(
     tmp_path, pack, monkeypatch, kind, place
 ):
-    monkeypatch.delenv(pretrained.MIRROR_VARIABLE, raising=False)
+    monkeypatch.delenv(mirrors.VARIABLE, raising=False)
     pack(f"mirror/{place}")
     mirror = tmp_path / "mirror"
     if kind == "variable":
-        monkeypatch.setenv(pretrained.MIRROR_VARIABLE, str(mirror))
+        monkeypatch.setenv(mirrors.VARIABLE, str(mirror))
         path = _fetch(tmp_path)
     else:
         path = _fetch(
@@ -246,7 +246,7 @@ def _fails(tmp_path, message, **options):
 
 
 def test_what_is_missing_is_told(tmp_path):
-    _fails(tmp_path, rf"there is no {tmp_path}/{ARCHIVE}: .*from http://{HOST}/{PATH}")
+    _fails(tmp_path, f"published at http://{HOST}/{PATH}: .* {ARCHIVE}. Put it at")
     _fails(tmp_path, "--checkpoint_dir is missing", checkpoint_dir=None)
     with pytest.raises(UserError, match=r"(?s)nowhere/mobilenet.*--mirror"):
         _fetch(tmp_path, mirror=(tmp_path / "nowhere").as_uri())
