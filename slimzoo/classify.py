@@ -20,6 +20,7 @@ from slimzoo import (
     files,
     inference,
     model_info,
+    picture_files,
     pictures,
     precision,
     predictor,
@@ -97,7 +98,7 @@ def classify(config: ClassifyConfig, operands: Sequence[str]) -> Iterator[Answer
       UserError: when a picture is not there, or the network can't be used.
     """
     _check(config)
-    paths = pictures.find([*operands, *([config.image] if config.image else [])])
+    paths = picture_files.find([*operands, *([config.image] if config.image else [])])
     embeddings = _Embeddings(config.embeddings_file)
     with contextlib.ExitStack() as stack:
         stack.enter_context(explained_memory_errors(config.batch_size))

@@ -1,27 +1,23 @@
-"""People's picture files: finding them and reading them right."""
+"""People's pictures, read right whatever they are."""
 
 import contextlib
 import functools
-import glob
 import io
 import os
 import pathlib
 import re
-import sys
+import stat
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import simplejpeg
 import tensorflow.compat.v1 as tf
 from PIL import ExifTags, Image
 
-from slimzoo.errors import UserError
 from slimzoo.graph import session_config
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
 MAX_PIXELS = 120_000_000  # Medium-format cameras have 102 million.
 MAX_BYTES = 500_000_000
 
@@ -58,116 +54,23 @@ class PictureError(ValueError):
     """Why a picture can't be read: one line, to be shown after the file's name."""
 
 
-def find(operands: Iterable[str], stream: IO | None = None) -> list[str]:
-    """The picture files that operands stand for.
-
-    Args:
-      operands: files, which are taken whatever they hold; directories, of which all
-        files with a picture's suffix are taken, hidden ones aside; globs (`**` for
-        any directories); and `-` for file names on `stream`, one per line.
-      stream: standard input if None.
-
-    Returns:
-      Paths in the order of the operands; those of a directory or a glob are sorted
-      with numbers by value (`2.jpg` before `10.jpg`).
-
-    Raises:
-      UserError: when there are none for one of the operands.
-    """
-    found = []
-    for operand in operands:
-        if operand == "-":
-            matches = _listed(sys.stdin if stream is None else stream)
-        else:
-            matches = _matches(operand)
-        if not matches:
-            raise UserError(
-                "there are no file names on standard input; expected one per line"
-                if operand == "-"
-                else f"there is no picture {operand}"
-            )
-        found += matches
-    if not found:
-        raise UserError("give the pictures: files, directories or globs")
-    return found
-
-
-def _matches(operand: str) -> list[str]:
-    path = pathlib.Path(operand)
-    if path.is_dir():
-        matches = _inside(operand)
-        if not matches:
-            raise UserError(
-                f"there is no picture in the directory {operand}; "
-                f"expected files *{', *'.join(SUFFIXES)}"
-            )
-        return matches
-    if path.exists() or path.is_symlink():
-        return [operand]
-    # pathlib's globs must be relative and find hidden files.
-    paths = sorted(glob.glob(operand, recursive=True), key=_natural)  # noqa: PTH207
-    matches = []
-    for match in paths:
-        matches += _inside(match) if pathlib.Path(match).is_dir() else [match]
-    # `**` gives directories as well as what is in them, and goes round with links.
-    places = {}
-    for match in matches:
-        path = pathlib.Path(match)
-        places.setdefault(path.parent.resolve() / path.name, match)
-    return list(places.values())
-
-
-def _listed(stream: IO) -> list[str]:
-    lines = (os.fsdecode(line) for line in getattr(stream, "buffer", stream))
-    names = (line.rstrip("\r\n") for line in lines)
-    return [name for name in names if name.strip()]
-
-
-def _inside(directory: str) -> list[str]:
-    """The pictures in a directory; links are followed, to a place once."""
-
-    def fail(error: OSError) -> None:
-        raise UserError(f"cannot list {error.filename}: {error.strerror}") from error
-
-    found, seen = [], {pathlib.Path(directory).resolve()}
-    for root, directories, names in os.walk(directory, onerror=fail, followlinks=True):
-        kept = []
-        for name in sorted(directories, key=_natural):
-            place = pathlib.Path(root, name).resolve()
-            if not _is_hidden(name) and place not in seen:
-                seen.add(place)
-                kept.append(name)
-        directories[:] = kept
-        paths = (pathlib.Path(root, name) for name in names if not _is_hidden(name))
-        found += [str(p) for p in paths if p.suffix.lower() in SUFFIXES and p.is_file()]
-    return sorted(found, key=_natural)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _natural(path: str) -> tuple:
-    """A key that sorts by directory, numbers by value; unique to a path."""
-    # Every other piece is a number, so that like is compared with like.
-    pieces = (re.split(r"([0-9]+)", part) for part in pathlib.PurePath(path).parts)
-    parts = [[int(p) if i % 2 else p for i, p in enumerate(part)] for part in pieces]
-    return parts, path
-
-
 def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
-    """Reads a picture, upright; the first frame of an animated one.
+    """Reads a picture file; see `load` and `decode`, which it puts together."""
+    return decode(load(path), channels)
+
+
+def decode(content: bytes, channels: int = 3) -> np.ndarray:
+    """Decodes a picture, upright; the first frame of an animated one.
 
     JPEG and PNG are decoded by TensorFlow as in training, GIF, BMP and WebP by Pillow.
     What is transparent is laid on white, 16 bits become 8 by scaling. The content
-    decides what a file is, not its suffix. May be called from several threads.
+    decides what it is. May be called from several threads.
 
-    Before anything is decoded, more than `MAX_BYTES` or `MAX_PIXELS` are refused, and
-    large pictures are decoded one at a time: 120 million pixels of BMP took 2.0 GB,
-    of PNG 1.3 GB.
+    Before anything is decoded, more than `MAX_PIXELS` are refused, and large pictures
+    are decoded one at a time: 120 million pixels of BMP took 2.0 GB, of PNG 1.3 GB.
 
     Args:
-      path: of the file.
+      content: of the file.
       channels: 3, or 1 for its luma.
 
     Returns:
@@ -175,9 +78,26 @@ def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
       channels.
 
     Raises:
-      PictureError: for whatever can't be read, also a file that isn't there.
+      PictureError: for whatever can't be decoded.
     """
-    content = _content(pathlib.Path(path))
+    image, orientation = look(content)
+    width, height = image.size
+    with _LARGE if width * height > _LARGE_PIXELS else contextlib.nullcontext():
+        pixels = _plain(_decode(image, content, channels), channels)
+        return _upright(pixels, orientation)
+
+
+def look(content: bytes) -> tuple[Image.Image, int]:
+    """What a picture says of itself before it is decoded.
+
+    Returns:
+      The picture, not yet decoded, and its EXIF orientation: 1 if it is upright.
+
+    Raises:
+      PictureError: if it is no picture, has no pixels, or more than `MAX_PIXELS`.
+    """
+    if not content:
+        raise PictureError("is empty")
     with _ignoring_warnings():
         image, orientation = _opened(content)
     width, height = image.size
@@ -185,26 +105,31 @@ def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
         raise PictureError(f"has no pixels: it is {width} wide and {height} high")
     if width * height > MAX_PIXELS:
         raise PictureError(f"has {width * height:,} pixels; the most is {MAX_PIXELS:,}")
-    with _LARGE if width * height > _LARGE_PIXELS else contextlib.nullcontext():
-        pixels = _plain(_decode(image, content, channels), channels)
-        return _upright(pixels, orientation)
+    return image, orientation
 
 
-def _content(path: pathlib.Path) -> bytes:
+def load(path: str | os.PathLike) -> bytes:
+    """Reads the content of a picture file of at most `MAX_BYTES`.
+
+    Raises:
+      PictureError: for whatever can't be read, also a file that isn't there.
+    """
+    path = pathlib.Path(path)
     try:
-        if path.is_dir():
-            raise PictureError("is a directory")
-        if not path.is_file():  # A pipe might never end.
-            raise PictureError("is not a file" if path.exists() else "is not there")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # A pipe might never end.
+            is_directory = stat.S_ISDIR(status.st_mode)
+            raise PictureError("is a directory" if is_directory else "is not a file")
+        if status.st_size > MAX_BYTES:
+            size = status.st_size
             raise PictureError(f"has {size:,} bytes; the most is {MAX_BYTES:,}")
-        content = path.read_bytes()
+        return path.read_bytes()
+    except PictureError:
+        raise
+    except (FileNotFoundError, ValueError):  # The latter for names that can't be.
+        raise PictureError("is not there") from None
     except OSError as error:
         raise PictureError(f"cannot be read: {error.strerror}") from None
-    if not content:
-        raise PictureError("is empty")
-    return content
 
 
 @contextlib.contextmanager
@@ -216,11 +141,10 @@ def _ignoring_warnings() -> Iterator[None]:
 
 
 def _opened(content: bytes) -> tuple[Image.Image, int]:
-    """The picture, not yet decoded, and its EXIF orientation: 1 if it is upright."""
     try:
         image = Image.open(io.BytesIO(content), formats=_FORMATS)
     except Image.UnidentifiedImageError:
-        kind = _kind(content)
+        kind = kind_of(content)
         raise PictureError(
             f"is a {kind} that is truncated or damaged"
             if kind
@@ -239,16 +163,21 @@ def _opened(content: bytes) -> tuple[Image.Image, int]:
     return image, orientation
 
 
-def _kind(content: bytes) -> str | None:
-    """The kind of picture that some bytes begin like."""
+def kind_of(content: bytes) -> str | None:
+    """The kind of picture that some bytes begin like, if any."""
     return next((k for start, k in _STARTS.items() if content.startswith(start)), None)
+
+
+def is_clear(image: Image.Image) -> bool:
+    """Whether parts of a picture are transparent, or may be."""
+    return image.has_transparency_data or "transparency" in image.info
 
 
 def _decode(image: Image.Image, content: bytes, channels: int) -> np.ndarray:
     """`[height, width, 1, 3 or 4]`, the fourth being how opaque it is."""
-    clear = image.has_transparency_data or "transparency" in image.info
+    clear = is_clear(image)
     if image.format in ("JPEG", "MPO"):  # The latter is two JPEGs in a file.
-        _refuse_damaged_jpeg(content)
+        refuse_damaged_jpeg(content)
         depth = 3 if image.mode == "CMYK" else channels
         return _run_tensorflow("JPEG", depth, content)
     if image.format == "PNG":  # Pillow takes what is missing for black.
@@ -280,15 +209,13 @@ def _plain(pixels: np.ndarray, channels: int) -> np.ndarray:
     return plain
 
 
-def _refuse_damaged_jpeg(content: bytes) -> None:
-    """Finds damage that TensorFlow's decoder goes over: the rest would be noise."""
-    try:
-        # All of the code is read, but only an eighth of the width is made.
-        simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, min_factor=1)
-    except (ValueError, RuntimeError) as error:
-        message = str(error)
-    else:
-        return
+def refuse_damaged_jpeg(content: bytes) -> None:
+    """Finds damage that TensorFlow's decoder goes over: the rest would be noise.
+
+    Raises:
+      PictureError: if it is cut short, or parts of it are missing or wrong.
+    """
+    message = jpeg_complaint(content)
     if re.search("premature end", message, re.IGNORECASE):
         raise PictureError("is truncated")
     surplus = re.search(r"(\d+) extraneous bytes before marker 0x(\w\w)", message)
@@ -298,6 +225,19 @@ def _refuse_damaged_jpeg(content: bytes) -> None:
         raise PictureError("is damaged: parts of the JPEG are missing or wrong")
     # The rest is for TensorFlow to judge: this decoder is strict where it does not
     # matter (color profiles) and does not know all kinds of CMYK.
+
+
+def jpeg_complaint(content: bytes) -> str:
+    """What a strict decoder has to say of a JPEG; empty if nothing.
+
+    All of its code is read, but an eighth of its sides made: a fraction of the time
+    that TensorFlow takes.
+    """
+    try:
+        simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, min_factor=1)
+    except (ValueError, RuntimeError) as error:
+        return str(error)
+    return ""
 
 
 def _run_tensorflow(kind: str, channels: int, content: bytes) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Odd files are read right or refused with a reason; the real ones were looked at."""
 
 import concurrent.futures
-import io
 import os
 import struct
 import subprocess
@@ -15,7 +14,6 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from slimzoo import pictures, testing
-from slimzoo.errors import UserError
 from slimzoo.pictures import PictureError
 
 BLUE_SKY = (135, 206, 235)
@@ -403,51 +401,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     )
     # The largest, of 2544 by 3300 pixels, is truncated and takes 25 MB when tried.
     assert int(result.stdout) < 100_000
-
-
-def test_find(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in (
-        *("a/10.jpg", "a/2.JPG", "a/notes.txt", "a/.hidden.jpg", "a/._2.jpg"),
-        *(
-            "a/.thumbnails/1.jpg",
-            "a/__MACOSX/1.jpg",
-            "a/b/1.webp",
-            "text.txt",
-            "[x].png",
-        ),
-    ):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True, parents=True)
-        path.touch()
-    (tmp_path / "a" / "b" / "loop").symlink_to(tmp_path / "a")
-    inside = ["a/2.JPG", "a/10.jpg", "a/b/1.webp"]
-    assert pictures.find(["a"]) == inside
-    assert pictures.find(["*.txt", "a/.hidden.jpg"]) == ["text.txt", "a/.hidden.jpg"]
-    assert pictures.find(["[x].png"]) == ["[x].png"]
-    assert pictures.find(["a/*g", "a/*G"]) == ["a/10.jpg", "a/2.JPG"]
-    assert pictures.find(["a*"]) == inside
-    assert pictures.find(["**/*.webp"]) == ["a/b/1.webp"]
-    lines = io.StringIO("a/10.jpg\r\n\n none.jpg\n")
-    assert pictures.find(["text.txt", "-"], lines) == [
-        *("text.txt", "a/10.jpg", " none.jpg"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("operands", "reason"),
-    [
-        (["none.jpg"], "there is no picture none.jpg"),
-        (["*.png"], r"there is no picture \*.png"),
-        (["."], "there is no picture in the directory .; expected files"),
-        (["-"], "no file names on standard input"),
-        ([], "give the pictures"),
-    ],
-)
-def test_nothing_is_found(tmp_path, monkeypatch, operands, reason):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=reason):
-        pictures.find(operands, io.StringIO())
 
 
 def test_too_many_pixels(tmp_path, monkeypatch):
