@@ -5,15 +5,20 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slimzoo import files
+from datasets import bad_records, record_streams
+from datasets.record_streams import Share
+from datasets.records import record_files as record_files
 from slimzoo.errors import UserError, reason
 from slimzoo.graph import session_config
 
 SHUFFLE_BUFFER = 2048  # Encoded pictures: some 200 MB of ImageNet's.
 _OUT_OF_RANGE = "label out of range"
+_LABELS_AT_ONCE = 4096
 _DECODING = re.compile(r"{{node [^}]*(Decode\w+|ParseExample\w*)}}")
+_READING = "IteratorGetNext"  # The operation that failures of reading pass through.
 _CONVERT_AGAIN = "Convert the data set again."
 
 Preprocess = Callable[..., tf.Tensor]
@@ -21,25 +26,6 @@ Preprocess = Callable[..., tf.Tensor]
 # Functions of tensors here have no Python control flow to rewrite, which takes time and
 # leaves files in the temporary directory of a process that is killed.
 _as_it_is = tf.autograph.experimental.do_not_convert
-
-
-def record_files(dataset: Any) -> list[str]:
-    """The record files of a `slim.dataset.Dataset`, sorted.
-
-    Raises:
-      UserError: when there are none; says what is in their directory.
-    """
-    patterns = dataset.data_sources
-    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
-    found = sorted({path for pattern in patterns for path in tf.gfile.Glob(pattern)})
-    if found:
-        return found
-    raise UserError(
-        f"no record files match {', '.join(patterns)}: "
-        f"{files.listing(files.parent(patterns[0]))}. Make the records with "
-        "download_and_convert_data.py, or check --dataset_dir, --dataset_name and "
-        "--dataset_split_name."
-    )
 
 
 def _decoded(dataset, serialized, labels_offset):
@@ -86,8 +72,8 @@ def train_batches(
       num_readers: files read in parallel.
       num_threads: pictures preprocessed in parallel.
       seed: makes order and distortions repeatable.
-      shard: (index, count) of this worker: of `count` workers, each reads files of
-        its own, if their number can be divided by `count`, and else all files.
+      shard: (index, count) of this worker: of `count` workers, each reads records of
+        its own, whole files as far as their number can be divided by `count`.
       mix: `f(images, labels, seed)`, applied to each batch.
 
     Returns:
@@ -98,26 +84,25 @@ def train_batches(
     Raises:
       UserError: when there are no records.
     """
-    paths = record_files(dataset)
+    stretches = bad_records.stretches(dataset)
     if not dataset.num_samples:
-        raise UserError(f"there are no records in {', '.join(paths)}. {_CONVERT_AGAIN}")
-
-    index, count = shard
-    if len(paths) % count == 0:  # Else some pictures would be seen more than others.
-        paths = paths[index::count]
+        paths = ", ".join(dict.fromkeys(stretch.path for stretch in stretches))
+        raise UserError(f"there are no records in {paths}. {_CONVERT_AGAIN}")
+    shares = record_streams.shares(stretches, *shard)
 
     @_as_it_is
     def example(serialized, picture_seed):
         image, label = _decoded(dataset, serialized, labels_offset)
         return preprocess(image, seed=picture_seed), label
 
+    at_once = min(num_readers, len(shares))
     records = (
-        tf.data.Dataset.from_tensor_slices(paths)
-        .shuffle(len(paths), seed)
+        record_streams.slices(shares)
+        .shuffle(len(shares), seed)
         .interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=min(num_readers, len(paths)),
-            num_parallel_calls=min(num_readers, len(paths)),
+            _as_it_is(lambda *share: record_streams.read(Share(*share), shard[1])),
+            cycle_length=at_once,
+            num_parallel_calls=at_once,
         )
         .shuffle(min(dataset.num_samples, SHUFFLE_BUFFER), seed)
         .repeat()
@@ -157,10 +142,35 @@ class EvalBatch(NamedTuple):
     positions: Any
 
 
-def _records(path):
-    """(path, position, record) of each record of a file."""
-    records = tf.data.TFRecordDataset(path).enumerate()
-    return records.map(_as_it_is(lambda position, record: (path, position, record)))
+def labels(
+    dataset: Any, most: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Reads labels alone: all, or the first `most` of each file.
+
+    Yields:
+      Record files, strings `[batch]`; positions in them and labels, int64 `[batch]`.
+
+    Raises:
+      UserError: for damaged files, and records whose label can't be read.
+    """
+
+    @_as_it_is
+    def label(path, position, serialized):
+        [label] = dataset.decoder.decode(serialized, ["label"])
+        return path, position, tf.cast(tf.reshape(label, []), tf.int64)
+
+    config = session_config(on_cpu=True)
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
+        located = record_streams.located(bad_records.stretches(dataset), most)
+        batches = located.map(label, 2).batch(_LABELS_AT_ONCE)
+        [batch] = next_batches(batches, 1)
+        session.run(tf.tables_initializer())
+        with explained_errors(dataset):
+            while True:
+                try:
+                    yield session.run(batch)
+                except tf.errors.OutOfRangeError:
+                    return
 
 
 def eval_batches(
@@ -187,8 +197,7 @@ def eval_batches(
         return EvalBatch(preprocess(image), label, name, path, position)
 
     return (
-        tf.data.Dataset.from_tensor_slices(record_files(dataset))
-        .flat_map(_as_it_is(_records))
+        record_streams.located(bad_records.stretches(dataset))
         .map(example, num_threads)
         .batch(batch_size)
         .prefetch(2)
@@ -212,7 +221,8 @@ def read_pictures(
                     tf.equal(position, tf.constant(these, tf.int64))
                 )
             )
-            records = _records(path).filter(of_these)
+            kept = [s for s in bad_records.stretches(dataset) if s.path == path]
+            records = record_streams.located(kept).filter(of_these)
             _, position, record = tf.data.make_one_shot_iterator(records).get_next()
             [image] = dataset.decoder.decode(record, ["image"])
             for _ in set(positions):
@@ -232,30 +242,42 @@ def next_batches(batches: tf.data.Dataset, count: int) -> list[Any]:
 
 
 @contextlib.contextmanager
-def explained_errors() -> Iterator[None]:
+def explained_errors(dataset: Any = None, labels_offset: int = 0) -> Iterator[None]:
     """Turns what bad records do to a session into errors for the user.
+
+    Args:
+      dataset: what is read, a `slim.dataset.Dataset`. With it, the record is looked for
+        in its files, for a minute at most, and named.
+      labels_offset: subtracted from every label.
 
     Raises:
       UserError: for labels out of range, damaged files and damaged pictures.
     """
     try:
         yield
-    except tf.errors.InvalidArgumentError as error:
-        if _DECODING.search(error.message):
-            raise UserError(
-                f"a record holds no picture that can be decoded: "
-                f"{reason(error.message)}. {_CONVERT_AGAIN}"
-            ) from error
-        label = re.search(rf"{_OUT_OF_RANGE}\]? \[?(-?\d+)", error.message)
-        if not label:
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+        told = _what_happened(error)
+        if dataset is not None and (told or _READING in str(error)):
+            bad_records.tell(dataset, labels_offset)
+        if not told:
             raise
-        raise UserError(
+        raise UserError(told) from error
+
+
+def _what_happened(error: tf.errors.OpError) -> str | None:
+    """What an error says of records; None if it is about something else."""
+    if isinstance(error, tf.errors.DataLossError):
+        return f"a record file is corrupt: {reason(error.message)}. {_CONVERT_AGAIN}"
+    if label := re.search(rf"{_OUT_OF_RANGE}\]? \[?(-?\d+)", error.message):
+        return (
             f"a record has label {label[1]}, which the data set's classes and "
             "--labels_offset leave no place for: labels run from --labels_offset to "
             "the number of classes less one. Check --dataset_name, labels.txt and "
             "--labels_offset."
-        ) from error
-    except tf.errors.DataLossError as error:
-        raise UserError(
-            f"a record file is corrupt: {reason(error.message)}. {_CONVERT_AGAIN}"
-        ) from error
+        )
+    if _DECODING.search(error.message):
+        return (
+            f"a record holds no picture that can be decoded: {reason(error.message)}. "
+            f"{_CONVERT_AGAIN}"
+        )
+    return None

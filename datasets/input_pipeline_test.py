@@ -1,57 +1,20 @@
-import io
 import os
 import types
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from PIL import Image
 
-from datasets import dataset_utils, input_pipeline, registry
+from datasets import bad_records, input_pipeline, record_streams, testing
+from datasets.testing import NUM_CLASSES, TINY, png, record
 from slimzoo.errors import UserError
 from slimzoo.graph import classic_graph
-
-NUM_CLASSES = 5
-TINY = registry.Descriptor(
-    name="tiny",
-    splits_to_sizes={"train": 0},
-    num_classes=NUM_CLASSES,
-    file_pattern="tiny_%s-*",
-    items_to_descriptions={},
-    image_format="png",
-)
-
-
-def png(number):
-    content = io.BytesIO()
-    Image.new("RGB", (2, 2), (number, number, number)).save(content, "PNG")
-    return content.getvalue()
-
-
-def record(number, label=None, content=None):
-    label = number % NUM_CLASSES if label is None else label
-    return dataset_utils.image_to_tfexample(
-        png(number) if content is None else content, b"png", 2, 2, label
-    ).SerializeToString()
 
 
 @pytest.fixture
 def write(tmp_path):
-    """`f(*files)` writes files of records; gives the data set that they are.
-
-    A file is a list of records or of numbers. A number stands for the picture whose
-    pixels have that value, labelled with its remainder.
-    """
-
-    def write_files(*files):
-        for i, records in enumerate(files):
-            path = tmp_path / f"tiny_train-{i:02}-of-{len(files):02}"
-            with tf.io.TFRecordWriter(str(path)) as writer:
-                for r in records:
-                    writer.write(record(r) if isinstance(r, int) else r)
-        return TINY.get_split("train", str(tmp_path))
-
-    return write_files
+    """`f(*files)` writes files of records; gives the data set that they are."""
+    return lambda *files: testing.write(tmp_path, *files)
 
 
 def read(build, steps=None):
@@ -283,12 +246,36 @@ def test_workers_read_files_of_their_own(write):
     assert sorted(second) == sorted([*range(5, 10), *range(15, 20)] * 2)
 
 
-@pytest.mark.parametrize("count", [2, 4])
-def test_workers_read_all_files_where_some_would_get_more(write, count):
-    dataset = write(*FILES)
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        (FILES, 2),
+        (FILES, 5),
+        ([range(20)], 3),
+        ([range(9), range(9, 9), range(9, 15), range(15, 20)], 3),
+        ([[i] for i in range(20)], 3),
+        ([range(10 * i, 10 * i + 10) for i in range(2)], 2),
+    ],
+)
+def test_workers_see_each_picture_once_in_an_epoch(write, files, count):
+    dataset = write(*files)
+    seen = []
     for index in range(count):
-        numbers, _, _ = read_train(dataset, 5, shard=(index, count))
-        assert sorted(numbers) == list(range(20))
+        # What one worker sees again marks the end of its epoch.
+        numbers, _, _ = read_train(dataset, 22, batch_size=1, shard=(index, count))
+        own = set(numbers)
+        epoch = numbers[: len(own)]
+        assert set(epoch) == own
+        seen += epoch
+    assert sorted(seen) == list(range(20))
+
+
+def test_workers_read_whole_files_as_far_as_they_go_round(write):
+    stretches = bad_records.stretches(write(*([i] for i in range(5))))
+    shares = [record_streams.shares(stretches, index, 2) for index in (0, 1)]
+    whole = [[share.path[-7] for share in s if share.step == 1] for s in shares]
+    assert whole == [["0", "2"], ["1", "3"]]
+    assert [[s.path[-7] for s in own if s.step == 2] for own in shares] == [["4"]] * 2
 
 
 @pytest.mark.parametrize("files", [[[]], [[], []]])

@@ -4,7 +4,6 @@ import pathlib
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 from absl import logging
 
 from datasets import input_pipeline
@@ -52,23 +51,10 @@ def _balanced(info, dataset, names):
 
 def count(dataset: Any) -> np.ndarray:
     """How many records of a `slim.dataset.Dataset` have each label, int `[classes]`."""
-
-    def label(serialized):
-        [label] = dataset.decoder.decode(serialized, ["label"])
-        return tf.cast(tf.reshape(label, []), tf.int64)
-
-    with tf.Graph().as_default(), tf.Session() as session:
-        records = tf.data.TFRecordDataset(input_pipeline.record_files(dataset))
-        [labels] = input_pipeline.next_batches(records.map(label).batch(4096), 1)
-        session.run(tf.tables_initializer())
-        counts = np.zeros(dataset.num_classes, np.int64)
-        with input_pipeline.explained_errors():
-            while True:
-                try:
-                    batch = session.run(labels)
-                except tf.errors.OutOfRangeError:
-                    return counts
-                counts += np.bincount(batch, minlength=len(counts))[: len(counts)]
+    counts = np.zeros(dataset.num_classes, np.int64)
+    for _, _, labels in input_pipeline.labels(dataset):
+        counts += np.bincount(labels, minlength=len(counts))[: len(counts)]
+    return counts
 
 
 def _from_file(path, names):

@@ -21,6 +21,11 @@ def unknown(message: str, name: object, known: Iterable[str]) -> UserError:
     return UserError(f"{message}. {hint}Known: {shown}{more}.")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 picture`, `2,000 pictures`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def reason(message: str) -> str:
     """Why TensorFlow failed: the line of its message before the node is named."""
     lines = message.partition("[[{{")[0].strip().splitlines()

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from absl import logging
 from tqdm import tqdm
 
-from datasets import dataset_factory, input_pipeline
+from datasets import dataset_factory, input_pipeline, preflight
 from nets.registry import NETWORKS
 from slimzoo import (
     checkpoints,
@@ -23,7 +23,7 @@ from slimzoo import (
     views,
 )
 from slimzoo.config import EvalConfig
-from slimzoo.errors import UserError
+from slimzoo.errors import UserError, counted
 from slimzoo.graph import explained_memory_errors, session_config
 from slimzoo.history import History
 from slimzoo.metrics import Metrics, number
@@ -55,7 +55,7 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
     record = model_info.beside(path)
     model_info.check_known(config, record, path)
     info = model_info.settle(config, record, config.eval_image_size)
-    descriptor = dataset_factory.DATASETS[info.dataset_name]
+    descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
     split = config.dataset_split_name or descriptor.evaluation_split
     dataset = dataset_factory.get_dataset(
         info.dataset_name, split, config.dataset_dir or ""
@@ -63,6 +63,11 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
     input_pipeline.record_files(dataset)  # Tells what is missing before it takes long.
     with contextlib.ExitStack() as stack:
         info, network = _network(config, path, info, record, dataset, stack)
+        dataset, skipped = preflight.prepare(
+            dataset,
+            info.labels_offset,
+            *(config.dataset_dir or "", split, config.skip_bad_records),
+        )
         step = 0 if config.graph else checkpoints.step_of(path)
         facts = _facts(config, info, path, split, step)
         logging.info(
@@ -97,7 +102,8 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
         "max_num_batches": config.max_num_batches,
     }
     files.write_json(
-        pathlib.Path(config.eval_dir) / METRICS, _as_json(results, info, metrics)
+        pathlib.Path(config.eval_dir) / METRICS,
+        _as_json(results, info, metrics) | _skipped(skipped, dataset, config),
     )
     write_summaries(config.eval_dir, results, step)
     if config.report or config.save_plots:
@@ -222,7 +228,7 @@ def measure(
         total = min(total, batch_size * max_num_batches)
     with (
         tf.Graph().as_default(),
-        input_pipeline.explained_errors(),
+        input_pipeline.explained_errors(dataset, info.labels_offset),
         explained_memory_errors(batch_size),
     ):
         batches = input_pipeline.eval_batches(
@@ -304,6 +310,27 @@ def _as_json(results, info, metrics):
             [int(i), int(j), int(metrics.confusion[i, j])]
             for i, j in zip(rows, columns, strict=True)
         ],
+    }
+
+
+def _skipped(skipped, dataset, config):
+    """The records that were left out, if leaving out was wanted."""
+    if not config.skip_bad_records:
+        return {}
+    lost = dataset.num_lost
+    count = len(skipped) + lost
+    total = count + dataset.num_samples
+    not_found = f", {lost:,} of them not found" if lost else ""
+    logging.info(
+        "Skipped %s of %s%s", f"{count:,}", counted(total, "record"), not_found
+    )
+    return {
+        "skipped": {
+            "count": count,
+            "of": total,
+            "not_found": lost,
+            "records": [fault.as_dict() for fault in skipped],
+        }
     }
 
 

@@ -99,7 +99,10 @@ def read_pictures(info: ModelInfo, dataset: Any, split: str, most: int) -> Pictu
     """
     preprocess = info.preprocessing()
     images, contents = [], []
-    with tf.Graph().as_default(), input_pipeline.explained_errors():
+    with (
+        tf.Graph().as_default(),
+        input_pipeline.explained_errors(dataset, info.labels_offset),
+    ):
         batches = input_pipeline.eval_batches(
             dataset, preprocess, 1, labels_offset=info.labels_offset
         ).take(most)
@@ -159,7 +162,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
 def choose_split(dataset_name: str, dataset_dir: str, split: str | None) -> str:
     """`split`, or train if the directory has records of it, or that of evaluation."""
-    descriptor = dataset_factory.DATASETS[dataset_name]
+    descriptor = dataset_factory.describe(dataset_name, dataset_dir)
     if split:
         return split
     if "train" in descriptor.splits_to_sizes:

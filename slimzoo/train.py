@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import tensorflow.compat.v1 as tf
 from absl import logging
 
-from datasets import dataset_factory, input_pipeline
+from datasets import dataset_factory, input_pipeline, preflight
 from slimzoo import (
     checkpoints,
     cluster,
@@ -86,7 +86,8 @@ def _train(config: TrainConfig, given: TrainConfig) -> bool:
             if not cluster_session.leaves_late(config):
                 session_hooks.append(stop_on_signals)
             with _session(config, warm.init_fn, saver, session_hooks) as session:
-                reached = _steps(config, graph, session)
+                with input_pipeline.explained_errors(dataset, info.labels_offset):
+                    reached = _steps(config, graph, session)
     if reached is None:
         raise UserError(f"there are no records in {config.dataset_dir}")
     logging.info(
@@ -143,7 +144,13 @@ def _model_and_data(
             f"--quantize_delay does not go with --precision={config.precision}: what "
             "computes as if in 8 bits has to do so in float32"
         )
-    return model_info.with_classes(info, dataset), dataset
+    info = model_info.with_classes(info, dataset)
+    dataset, _ = preflight.prepare(
+        dataset,
+        info.labels_offset,
+        *(config.dataset_dir or "", config.dataset_split_name, config.skip_bad_records),
+    )
+    return info, dataset
 
 
 def _write_records(config: TrainConfig, info: ModelInfo) -> None:
@@ -235,10 +242,9 @@ def _steps(
         return step_context.run_with_hooks(graph.train_op)
 
     reached = None
-    with input_pipeline.explained_errors():
-        while not session.should_stop():
-            if graph.accumulate_op is None:
-                reached = session.run(graph.train_op)
-            else:
-                reached = session.run_step_fn(accumulate_and_step)
+    while not session.should_stop():
+        if graph.accumulate_op is None:
+            reached = session.run(graph.train_op)
+        else:
+            reached = session.run_step_fn(accumulate_and_step)
     return reached

@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from slimzoo.config import SIZE_HELP, Data, Devices, Model, Size, option
+from slimzoo.config import SIZE_HELP, BadRecords, Data, Devices, Model, Size, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig(Model, Data, Devices):
+class TrainConfig(Model, Data, BadRecords, Devices):
     """Options of training."""
 
     train_dir: str = option(

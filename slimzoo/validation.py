@@ -6,7 +6,7 @@ import shutil
 import tensorflow.compat.v1 as tf
 from absl import logging
 
-from datasets import dataset_factory
+from datasets import dataset_factory, preflight
 from slimzoo import checkpoints, evaluate, files, predictor, summary
 from slimzoo.errors import UserError
 from slimzoo.history import History
@@ -57,7 +57,7 @@ class Validation:
         Raises:
           UserError: when there is no such split.
         """
-        descriptor = dataset_factory.DATASETS[info.dataset_name]
+        descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
         self._split = config.eval_split_name or descriptor.evaluation_split
         self._dataset = dataset_factory.get_dataset(
             info.dataset_name, self._split, config.dataset_dir or ""
@@ -69,6 +69,15 @@ class Validation:
         self._config = config
         self._info = info
         self._history = history
+
+    def prepare(self) -> None:
+        """Checks what will be read; see `preflight.prepare`."""
+        config = self._config
+        self._dataset, _ = preflight.prepare(
+            self._dataset,
+            self._info.labels_offset,
+            *(config.dataset_dir or "", self._split, config.skip_bad_records),
+        )
 
     def __call__(self, step: int) -> bool:
         """Evaluates the latest checkpoint; tells whether training shall end."""
@@ -146,4 +155,6 @@ def wanted(
     """What evaluates checkpoints, if `config` asks for that; see `Validation`."""
     if not _is_wanted(config):
         return None
-    return Validation(config, info, train_size, history)
+    evaluation = Validation(config, info, train_size, history)
+    evaluation.prepare()
+    return evaluation
