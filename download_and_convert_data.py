@@ -1,32 +1,19 @@
-r"""Downloads a data set and converts it to TFRecords.
+r"""Downloads a data set, or takes your pictures, and converts them to TFRecords.
 
 python download_and_convert_data.py --dataset_name=flowers --dataset_dir=/tmp/flowers
+python download_and_convert_data.py --dataset_name=folder --source_dir=photos \
+    --dataset_dir=/tmp/photos
 """
 
-import importlib
-import pkgutil
-
-from slimzoo import cli, errors
+from slimzoo import cli
 from slimzoo.config import ConvertConfig
-
-PREFIX = "download_and_convert_"
 
 
 def main(config: ConvertConfig) -> None:
     """Runs the converter that `config` names."""
-    import datasets
+    from datasets import converters
 
-    for flag in ("dataset_name", "dataset_dir"):
-        if not getattr(config, flag):
-            raise errors.UserError(f"--{flag} is missing")
-    modules = {module.name for module in pkgutil.iter_modules(datasets.__path__)}
-    known = {m.removeprefix(PREFIX) for m in modules if m.startswith(PREFIX)}
-    known = {name for name in known if not name.endswith("_test")}
-    if config.dataset_name not in known:
-        message = f"--dataset_name={config.dataset_name} has no converter"
-        raise errors.unknown(message, config.dataset_name, known)
-    converter = importlib.import_module(f"datasets.{PREFIX}{config.dataset_name}")
-    converter.run(config.dataset_dir, source_dir=config.source_dir)
+    converters.run(config)
 
 
 if __name__ == "__main__":

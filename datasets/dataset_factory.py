@@ -6,7 +6,7 @@ from typing import Any
 import tf_slim as slim
 
 import datasets
-from datasets.registry import DATASETS
+from datasets.registry import DATASETS, describe
 from slimzoo.registry import import_modules
 
 # Programs that make the records; some may define flags.
@@ -17,6 +17,8 @@ import_modules(
 )
 
 datasets_map = DATASETS
+
+__all__ = ["DATASETS", "datasets_map", "describe", "get_dataset"]
 
 
 def get_dataset(
@@ -31,4 +33,5 @@ def get_dataset(
     Raises:
       ValueError: for an unknown `name` or `split_name`; the known ones are listed.
     """
-    return datasets_map[name].get_split(split_name, dataset_dir, file_pattern, reader)
+    dataset = describe(name, dataset_dir)
+    return dataset.get_split(split_name, dataset_dir, file_pattern, reader)

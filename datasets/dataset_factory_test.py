@@ -5,7 +5,15 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import datasets
-from datasets import cifar10, dataset_factory, flowers, imagenet, mnist, shapes
+from datasets import (
+    cifar10,
+    dataset_factory,
+    flowers,
+    imagenet,
+    mnist,
+    shapes,
+    visualwakewords,
+)
 from datasets.registry import DATASETS
 
 # Facts of the original, and of our own `shapes`:
@@ -46,18 +54,32 @@ FACTS = {
         ("jpeg", [], 0),
         shapes,
     ),
+    "visualwakewords": (
+        {"train": 82783, "val": 40504},
+        2,
+        "%s.record-*",
+        ("jpeg", [], -1),
+        visualwakewords,
+    ),
+}
+BOXES = {
+    "image/object/bbox/xmin": tf.VarLenFeature(tf.float32),
+    "image/object/bbox/ymin": tf.VarLenFeature(tf.float32),
+    "image/object/bbox/xmax": tf.VarLenFeature(tf.float32),
+    "image/object/bbox/ymax": tf.VarLenFeature(tf.float32),
 }
 MORE_FEATURES = {
     "imagenet": {
         "image/class/text": tf.FixedLenFeature([], tf.string, default_value=""),
-        "image/object/bbox/xmin": tf.VarLenFeature(tf.float32),
-        "image/object/bbox/ymin": tf.VarLenFeature(tf.float32),
-        "image/object/bbox/xmax": tf.VarLenFeature(tf.float32),
-        "image/object/bbox/ymax": tf.VarLenFeature(tf.float32),
         "image/object/class/label": tf.VarLenFeature(tf.int64),
-    }
+        **BOXES,
+    },
+    "visualwakewords": BOXES,
 }
-MORE_ITEMS = {"imagenet": {"label_text", "object/bbox", "object/label"}}
+MORE_ITEMS = {
+    "imagenet": {"label_text", "object/bbox", "object/label"},
+    "visualwakewords": {"object/bbox"},
+}
 
 
 def test_all_sets_are_known():

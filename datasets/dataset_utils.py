@@ -13,6 +13,7 @@ from slimzoo.archives import extract_tarball, extract_zipfile
 from slimzoo.errors import UserError
 
 LABELS_FILENAME = "labels.txt"
+_SHOWN_BYTES = 60  # Of a line that is wrong.
 
 
 def int64_feature(values: int | Iterable[int]) -> tf.train.Feature:
@@ -45,8 +46,7 @@ def image_to_tfexample(
     image_format: bytes,
     height: int,
     width: int,
-    class_id: int,
-    filename: str | None = None,
+    class_id: int | Iterable[int],
 ) -> tf.train.Example:
     """The record of one labelled picture.
 
@@ -55,19 +55,17 @@ def image_to_tfexample(
       image_format: how it is encoded, such as `b"png"`.
       height: in pixels.
       width: in pixels.
-      class_id: number of its class.
-      filename: where the picture came from; left out of the record if None.
+      class_id: number of its class, or a list of one.
     """
-    features = {
-        "image/encoded": bytes_feature(image_data),
-        "image/format": bytes_feature(image_format),
-        "image/class/label": int64_feature(class_id),
-        "image/height": int64_feature(height),
-        "image/width": int64_feature(width),
-    }
-    if filename is not None:
-        features["image/filename"] = bytes_feature(os.fsencode(filename))
-    return tf.train.Example(features=tf.train.Features(feature=features))
+    example = tf.train.Example()
+    # Filled in place: messages handed to messages would copy the picture each time.
+    features = example.features.feature
+    features["image/encoded"].bytes_list.value.append(image_data)
+    features["image/format"].bytes_list.value.append(image_format)
+    features["image/class/label"].int64_list.value.extend(_as_list(class_id))
+    features["image/height"].int64_list.value.extend(_as_list(height))
+    features["image/width"].int64_list.value.extend(_as_list(width))
+    return example
 
 
 def open_sharded_output_tfrecords(
@@ -94,9 +92,13 @@ def write_label_file(
     filename: str = LABELS_FILENAME,
 ) -> None:
     """Writes one line `<number>:<name>` per class, whole or not at all."""
-    lines = [f"{label}:{name}\n" for label, name in labels_to_class_names.items()]
     with files.replacing(pathlib.Path(dataset_dir, filename)) as path:
-        path.write_text("".join(lines), "utf-8")
+        path.write_text(label_lines(labels_to_class_names), "utf-8")
+
+
+def label_lines(labels_to_class_names: Mapping[int, str]) -> str:
+    """The content of a label file."""
+    return "".join(f"{label}:{name}\n" for label, name in labels_to_class_names.items())
 
 
 def has_labels(
@@ -118,16 +120,21 @@ def read_label_file(
     with tf.io.gfile.GFile(path, "rb") as file:
         content = file.read()
     names = {}
-    try:
-        for line in content.decode().replace("\r\n", "\n").split("\n"):
-            if line:
-                label, name = line.split(":", 1)
-                names[int(label)] = name
-    except ValueError as error:
-        raise UserError(
-            f"{path} is not a label file: {error}. Each line has to be "
-            f"<class number>:<class name>, in UTF-8."
-        ) from error
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if not line.removesuffix(b"\r"):
+            continue
+        label, colon, name = line.removesuffix(b"\r").partition(b":")
+        try:
+            if not colon:
+                raise ValueError("no colon")
+            names[int(label)] = name.decode()
+        except ValueError as error:
+            start = line[:_SHOWN_BYTES].removesuffix(b"\r")
+            shown = start.decode("utf-8", "backslashreplace")
+            raise UserError(
+                f"{path} is not a label file: line {number} is {shown!r}. Each line "
+                "has to be <class number>:<class name>, in UTF-8."
+            ) from error
     return names
 
 

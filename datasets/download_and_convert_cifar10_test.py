@@ -1,5 +1,4 @@
 import io
-import os
 import pickle
 import tarfile
 
@@ -32,6 +31,7 @@ def test_pictures_and_labels_are_kept(tmp_path, cifar_source, read_features):
     content = (cifar_source / FOLDER / "data_batch_3").read_bytes()
     planes = pickle.loads(content, encoding="bytes")[b"data"][4].reshape(3, 32, 32)
     record = records[24]
+    assert record["image/filename"] == [b"data_batch_3/00004"]
     picture = Image.open(io.BytesIO(record["image/encoded"][0]))
     assert (picture.format, picture.mode) == ("PNG", "RGB")
     assert (np.asarray(picture) == planes.transpose(1, 2, 0)).all()
@@ -49,20 +49,18 @@ def test_sizes_and_names_are_those_of_the_source(tmp_path, cifar_source):
     assert dataset.labels_to_names[9] == "truck"
 
 
-@pytest.mark.parametrize("form", ["folder", "folder itself", "archive", "download"])
-def test_sources(tmp_path, cifar_source, monkeypatch, form):
+@pytest.mark.parametrize("form", ["folder", "folder itself", "archive", "mirror"])
+def test_sources(tmp_path, cifar_source, form):
     source = cifar_source
     if form == "folder itself":
         source = cifar_source / FOLDER
-    elif form in ("archive", "download"):
+    elif form in ("archive", "mirror"):
         _pack(cifar_source)
-    if form == "download":
-        url = (cifar_source / "cifar-10-python.tar.gz").as_uri()
-        monkeypatch.setattr(download_and_convert_cifar10, "_DATA_URL", url)
+    if form == "mirror":
         source = None
     before = sorted(cifar_source.rglob("*"))
     target = tmp_path / "cifar10"
-    download_and_convert_cifar10.run(target, source)
+    download_and_convert_cifar10.run(target, source, mirror=str(cifar_source))
     assert sorted(p.name for p in target.iterdir()) == [
         "cifar10_test.tfrecord",
         "cifar10_train.tfrecord",
@@ -70,24 +68,6 @@ def test_sources(tmp_path, cifar_source, monkeypatch, form):
         "manifest.json",
     ]
     assert sorted(cifar_source.rglob("*")) == before
-
-
-class _Attack:
-    """Runs a command when it is unpickled without care."""
-
-    def __init__(self, command):
-        self._command = command
-
-    def __reduce__(self):
-        return os.system, (self._command,)
-
-
-def _attack(path):
-    path.write_bytes(pickle.dumps({b"data": _Attack(f"touch {path}.hacked")}))
-
-
-def _attack_by_a_builtin(path):
-    path.write_bytes(b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.")
 
 
 def _write_batch(**changes):
@@ -102,12 +82,13 @@ def _write_batch(**changes):
         (lambda path: path.unlink(), "there is no {} in .* has .*data_batch_1"),
         (lambda path: path.write_bytes(b""), "{} is damaged"),
         (lambda path: path.write_bytes(path.read_bytes()[:500]), "{} is damaged"),
-        (_attack, "{} is damaged.*it asks for posix.system"),
-        (_attack_by_a_builtin, "{} is damaged.*it asks for builtins.eval"),
-        (_write_batch(labels=[0, 10]), "{} is not a batch.*outside 0 to 9"),
+        (_write_batch(labels=[0, 10]), "{} is not a batch.*numbers from 0 to 9"),
+        (_write_batch(labels=[0, -1]), "{} is not a batch.*numbers from 0 to 9"),
+        (_write_batch(labels=[0, [1]]), "{} is not a batch.*numbers from 0 to 9"),
+        (_write_batch(data=[[0] * 3072] * 2), "{} is not a batch.*not an array"),
         (_write_batch(labels=[0]), "{} is not a batch"),
         (_write_batch(labels=None), "{} is not a batch"),
-        (lambda path: path.write_bytes(pickle.dumps([1])), "{} is not a batch"),
+        (lambda path: path.write_bytes(pickle.dumps([1])), "{} is damaged"),
         (lambda path: path.write_bytes(pickle.dumps({})), "{} is not a batch"),
     ],
 )
@@ -116,7 +97,6 @@ def test_bad_source_is_named_and_leaves_nothing(tmp_path, cifar_source, spoil, m
     with pytest.raises(UserError, match=message.format("data_batch_2")):
         download_and_convert_cifar10.run(tmp_path / "cifar10", cifar_source)
     assert not (tmp_path / "cifar10").exists()
-    assert not list(tmp_path.rglob("*.hacked"))
 
 
 def test_missing_source_is_named(tmp_path):
@@ -134,18 +114,13 @@ def test_archive_of_something_else_is_named(tmp_path, cifar_source):
         tar.add(cifar_source / "other", "other")
     with pytest.raises(UserError, match=rf"{archive} has no {FOLDER}/"):
         download_and_convert_cifar10.run(tmp_path / "cifar10", cifar_source)
-    assert not (tmp_path / "cifar10").exists()
+    assert not list((tmp_path / "cifar10").glob("*.tfrecord"))
 
 
-@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
-def test_arrays_of_all_protocols_are_loaded(tmp_path, protocol):
-    array = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    (tmp_path / "batch").write_bytes(pickle.dumps({b"a": array}, protocol))
-    loaded = download_and_convert_cifar10.load_pickle(tmp_path / "batch")
-    np.testing.assert_array_equal(loaded[b"a"], array)
-
-
-def test_an_archive_as_published(tmp_path, shared_data):
-    download_and_convert_cifar10.run(tmp_path, shared_data)
+@pytest.mark.parametrize("option", ["source_dir", "mirror"])
+def test_an_archive_as_published(tmp_path, shared_data, read_features, option):
+    download_and_convert_cifar10.run(tmp_path, **{option: str(shared_data)})
     assert cifar10.get_split("train", tmp_path).num_samples == 5000
     assert cifar10.get_split("test", tmp_path).num_samples == 1000
+    records = read_features(tmp_path / "cifar10_train.tfrecord")
+    assert records[0]["image/filename"] == [b"0221.jpg"]  # As the batch has it.

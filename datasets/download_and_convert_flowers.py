@@ -1,20 +1,18 @@
 """Converts TensorFlow's flower photos to TFRecords of their JPEG files."""
 
-import io
 import os
 import pathlib
 import random
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
-import tensorflow.compat.v1 as tf
-from PIL import Image
-
-from datasets import conversion, dataset_utils
+from datasets import conversion, picture_folders, sources
 from datasets.dataset_factory import datasets_map
 from slimzoo.errors import UserError
 
 _DATA_URL = "http://download.tensorflow.org/example_images/flower_photos.tgz"
+_MIRROR = "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz"
+_SIZE = 228_813_984  # Bytes.
 _NUM_PHOTOS = 3670
 _NUM_VALIDATION = 350
 _RANDOM_SEED = 0
@@ -26,6 +24,8 @@ _FOLDER = "flower_photos"
 def run(
     dataset_dir: str | os.PathLike[str],
     source_dir: str | os.PathLike[str] | None = None,
+    mirror: str | None = None,
+    strict: bool = False,
 ) -> None:
     """Writes five shards each of training and validation photos, and labels.txt.
 
@@ -35,25 +35,43 @@ def run(
       dataset_dir: where; does nothing if they are there already.
       source_dir: holds `flower_photos.tgz` or the unpacked `flower_photos`, or is
         the latter; without it the archive is downloaded.
+      mirror: where to download it instead.
+      strict: makes a photo that can't be used an error.
 
     Raises:
-      UserError: naming the source or the photo that is missing or can't be used.
+      UserError: naming the source that is missing or damaged.
     """
 
     def read(work: pathlib.Path) -> conversion.Content:
-        folder = conversion.find_folder(
-            _FOLDER, _DATA_URL, source_dir, work, contents="*/*.jpg"
+        folder = sources.find_folder(
+            _FOLDER,
+            sources.Published(_DATA_URL, (_MIRROR,), size=_SIZE),
+            work,
+            source_dir,
+            mirror,
+            contents="*/*.jpg",
         )
         photos = sorted(p for p in folder.glob("[!.]*/[!.]*") if p.is_file())
         photo_classes = [photo.parent.name for photo in photos]
         class_names = sorted(set(photo_classes))
+
+        def read_split(indices: Sequence[int]) -> conversion.Split:
+            names = [photos[i].relative_to(folder).as_posix() for i in indices]
+            labels = [class_names.index(photo_classes[i]) for i in indices]
+            return picture_folders.split(
+                folder, names, labels, formats=("jpeg",), format_name=b"jpg"
+            )
+
         splits = {
-            split: _read_split(folder, [photos[i] for i in indices], class_names)
+            split: read_split(indices)
             for split, indices in split_photos(photo_classes).items()
         }
-        return conversion.Content(class_names, splits)
+        return conversion.Content(
+            class_names, splits, stamp=picture_folders.stamp(photos)
+        )
 
-    conversion.convert(datasets_map["flowers"], dataset_dir, read, _NUM_SHARDS)
+    flowers = datasets_map["flowers"]
+    conversion.convert(flowers, dataset_dir, read, _NUM_SHARDS, strict=strict)
 
 
 def split_photos(labels: Sequence[Hashable]) -> dict[str, list[int]]:
@@ -88,29 +106,3 @@ def split_photos(labels: Sequence[Hashable]) -> dict[str, list[int]]:
         "train": [i for i in shuffled if i not in validation],
         "validation": [i for i in shuffled if i in validation],
     }
-
-
-def _read_split(
-    root: pathlib.Path, photos: Sequence[pathlib.Path], class_names: Sequence[str]
-) -> conversion.Split:
-    labels = [class_names.index(photo.parent.name) for photo in photos]
-    return conversion.Split(
-        labels, lambda index: _example(photos[index], root, labels[index])
-    )
-
-
-def _example(path: pathlib.Path, root: pathlib.Path, label: int) -> tf.train.Example:
-    content = path.read_bytes()
-    try:
-        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
-            width, height = image.size
-            # All of the file is read, but at an eighth of the size, which is fast.
-            image.draft("L", (1, 1))
-            image.load()
-    except Exception as error:  # Pillow raises all sorts for a damaged file.
-        raise UserError(
-            f"{path} can't be decoded as JPEG: {error}. Repair it or take it out."
-        ) from error
-    return dataset_utils.image_to_tfexample(
-        content, b"jpg", height, width, label, path.relative_to(root).as_posix()
-    )

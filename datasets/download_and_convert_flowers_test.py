@@ -1,3 +1,4 @@
+import io
 import pathlib
 import random
 import tarfile
@@ -56,8 +57,8 @@ def test_conversion_is_repeatable(tmp_path, flowers_source):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
-@pytest.mark.parametrize("form", ["folder itself", "archive", "download"])
-def test_sources(tmp_path, flowers_source, monkeypatch, form):
+@pytest.mark.parametrize("form", ["folder itself", "archive", "mirror"])
+def test_sources(tmp_path, flowers_source, form):
     archive = flowers_source / "flower_photos.tgz"
     source = flowers_source
     if form == "folder itself":
@@ -66,36 +67,47 @@ def test_sources(tmp_path, flowers_source, monkeypatch, form):
         with tarfile.open(archive, "w:gz") as tar:
             tar.add(flowers_source / "flower_photos", "flower_photos")
         (flowers_source / "flower_photos").rename(tmp_path / "elsewhere")
-    if form == "download":
-        monkeypatch.setattr(converter, "_DATA_URL", archive.as_uri())
+    if form == "mirror":
         source = None
     before = sorted(flowers_source.rglob("*"))
     target = tmp_path / "flowers"
-    converter.run(target, source)
+    converter.run(target, source, mirror=str(flowers_source))
     assert flowers.get_split("train", target).num_samples == NUM_PHOTOS - 3
     assert not [p for p in target.iterdir() if p.is_dir()]
     assert sorted(flowers_source.rglob("*")) == before
 
 
-def _as_png(path):
-    Image.new("RGB", (20, 30)).save(path, "PNG")
-
-
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "reason"),
     [
-        lambda path: path.write_bytes(b""),
-        lambda path: path.write_text("no picture"),
-        lambda path: path.write_bytes(path.read_bytes()[:-200]),
-        _as_png,
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.write_text("no picture"), "is not a JPEG"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-200]), "is truncated"),
     ],
 )
-def test_bad_photo_is_named_and_leaves_nothing(tmp_path, flowers_source, spoil):
+def test_bad_photo_is_listed_or_stops_the_run(tmp_path, flowers_source, spoil, reason):
+    spoil(flowers_source / "flower_photos" / "rose" / "7.jpg")
+    target = tmp_path / "flowers"
+    with pytest.raises(UserError, match=f"rose/7.jpg {reason}"):
+        converter.run(target, flowers_source, strict=True)
+    assert not list(target.glob("*.tfrecord"))
+    converter.run(target, flowers_source)
+    assert (target / "bad_files.txt").read_text().startswith(f"rose/7.jpg: {reason}")
+    splits = [flowers.get_split(s, target) for s in ("train", "validation")]
+    assert sum(split.num_samples for split in splits) == NUM_PHOTOS - 1
+
+
+def test_photo_of_another_kind_becomes_a_jpeg(tmp_path, flowers_source, read_features):
     photo = flowers_source / "flower_photos" / "rose" / "7.jpg"
-    spoil(photo)
-    with pytest.raises(UserError, match=f"{photo} can't be decoded as JPEG"):
-        converter.run(tmp_path / "flowers", flowers_source)
-    assert not (tmp_path / "flowers").exists()
+    Image.new("RGB", (20, 30), "red").save(photo, "PNG")
+    target = tmp_path / "flowers"
+    converter.run(target, flowers_source, strict=True)
+    records = [r for path in target.glob("*.tfrecord") for r in read_features(path)]
+    [record] = [r for r in records if r["image/filename"] == [b"rose/7.jpg"]]
+    with Image.open(io.BytesIO(record["image/encoded"][0])) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (20, 30))
+    assert record["image/format"] == [b"jpg"]
+    assert (record["image/width"], record["image/height"]) == ([20], [30])
 
 
 def test_missing_source_is_named(tmp_path):

@@ -26,6 +26,8 @@ def test_pictures_and_labels_are_kept(tmp_path, mnist_source, read_features):
             assert (np.asarray(picture) == images[index]).all()
             assert record["image/class/label"] == [index % 10]
             assert record["image/format"] == [b"png"]
+            name = f"{prefix}-images-idx3-ubyte/{index:05d}"
+            assert record["image/filename"] == [name.encode()]
             assert record["image/height"] == record["image/width"] == [28]
     assert {p.name: p.read_bytes() for p in mnist_source.iterdir()} == before
 
@@ -53,11 +55,9 @@ def test_unpacked_files_do_as_well(tmp_path, mnist_source):
     assert mnist.get_split("test", tmp_path / "mnist").num_samples == 20
 
 
-def test_files_are_downloaded(tmp_path, mnist_source, monkeypatch):
-    url = mnist_source.as_uri() + "/"
-    monkeypatch.setattr(download_and_convert_mnist, "_DATA_URL", url)
+def test_files_are_got_from_a_mirror(tmp_path, mnist_source):
     target = tmp_path / "mnist"
-    download_and_convert_mnist.run(target)
+    download_and_convert_mnist.run(target, mirror=str(mnist_source))
     assert sorted(p.name for p in target.iterdir()) == [
         "labels.txt",
         "manifest.json",
@@ -109,8 +109,9 @@ def test_bad_source_is_named_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_the_published_set(tmp_path, shared_data, read_features):
-    download_and_convert_mnist.run(tmp_path, shared_data / "mnist")
+@pytest.mark.parametrize("option", ["source_dir", "mirror"])
+def test_the_published_set(tmp_path, shared_data, read_features, option):
+    download_and_convert_mnist.run(tmp_path, **{option: str(shared_data / "mnist")})
     assert mnist.get_split("train", tmp_path).num_samples == 60000
     (tmp_path / "manifest.json").unlink()  # Now they are counted.
     assert mnist.get_split("train", tmp_path).num_samples == 60000

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image, ImageDraw
 
-from datasets import conversion, shapes
+from datasets import conversion, encoding, shapes
 from datasets.dataset_factory import datasets_map
 from slimzoo.errors import UserError
 
@@ -196,7 +196,7 @@ def run(
     def read(work: pathlib.Path) -> conversion.Content:
         del work  # Nothing is downloaded.
         splits = {
-            split: _draw_split(number, size)
+            split: _draw_split(split, number, size)
             for number, (split, size) in enumerate(shapes.SPLITS_TO_SIZES.items())
         }
         return conversion.Content(list(FIGURES), splits)
@@ -204,13 +204,14 @@ def run(
     conversion.convert(datasets_map["shapes"], dataset_dir, read, _NUM_SHARDS)
 
 
-def _draw_split(number: int, size: int) -> conversion.Split:
+def _draw_split(split: str, number: int, size: int) -> conversion.Split:
     names = list(FIGURES)
     labels = [index % len(names) for index in range(size)]
 
     def encode(index: int) -> tf.train.Example:
         rng = np.random.default_rng([_SEED, number, index])
         picture = draw_shape(rng, names[labels[index]])
-        return conversion.encoded_example(np.asarray(picture), labels[index], "jpeg")
+        return encoding.pixels_example(np.asarray(picture), labels[index], "jpeg")
 
-    return conversion.Split(labels, encode)
+    paths = [f"shapes/{split}/{index:05d}" for index in range(size)]
+    return conversion.Split(labels, paths, encode)

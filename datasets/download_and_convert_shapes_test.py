@@ -61,6 +61,7 @@ def test_records(tmp_path, few, read_features):
     ]
     labels = []
     encoded = set()
+    names = set()
     for path in sorted(target.glob("shapes_*")):
         for record in read_features(path):
             picture = Image.open(io.BytesIO(record["image/encoded"][0]))
@@ -68,7 +69,10 @@ def test_records(tmp_path, few, read_features):
             assert record["image/format"] == [b"jpeg"]
             labels += record["image/class/label"]
             encoded |= set(record["image/encoded"])
+            names |= set(record["image/filename"])
     assert np.bincount(labels).tolist() == [6] * 10
+    assert {b"shapes/train/00039", b"shapes/test/00000"} < names
+    assert len(names) == 60
     assert len(encoded) == 60  # No picture of one split is in the other.
     dataset = shapes.get_split("train", target)
     assert dataset.num_samples == 40

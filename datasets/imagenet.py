@@ -4,12 +4,11 @@ Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015,
 https://arxiv.org/abs/1409.0575. Class 0 is background, which no photo shows.
 """
 
-import pathlib
-
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from datasets import registry
+from datasets.imagenet_classes import read_classes
 
 # Whether the names shipped here stand in where a directory has no label file.
 LOAD_READABLE_NAMES = True
@@ -25,14 +24,13 @@ _ITEMS_TO_DESCRIPTIONS = {
     "object/bbox": "Boxes around objects, as fractions [ymin, xmin, ymax, xmax].",
     "object/label": "The class numbers of these objects.",
 }
-_SIDES = ("xmin", "ymin", "xmax", "ymax")
+# Of a box: the last part of the record's keys.
+SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def create_readable_names_for_imagenet_labels() -> dict[int, str]:
     """The names of all 1001 classes by class number, 0 being `background`."""
-    table = pathlib.Path(__file__).with_name("imagenet_classes.tsv")
-    rows = table.read_text(encoding="utf-8").splitlines()
-    return dict(enumerate(["background", *(row.split("\t")[1] for row in rows)]))
+    return dict(enumerate(read_classes().names))
 
 
 def readable_names(num_classes: int) -> tuple[str, ...]:
@@ -57,7 +55,7 @@ get_split = registry.register(
         "image/class/text": tf.FixedLenFeature([], tf.string, default_value=""),
         "image/object/class/label": tf.VarLenFeature(tf.int64),
     }
-    | {f"image/object/bbox/{side}": tf.VarLenFeature(tf.float32) for side in _SIDES},
+    | {f"image/object/bbox/{side}": tf.VarLenFeature(tf.float32) for side in SIDES},
     more_items={
         "label_text": slim.tfexample_decoder.Tensor("image/class/text"),
         "object/bbox": slim.tfexample_decoder.BoundingBox(

@@ -1,30 +1,27 @@
 """What is known about each data set, and the one way from there to a `Dataset`."""
 
 import dataclasses
-import json
 import os
 import pathlib
-import struct
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from datasets import dataset_utils
+from datasets import dataset_utils, manifests, records
 from slimzoo import errors
 from slimzoo.errors import UserError
 from slimzoo.registry import Registry
 
-MANIFEST_FILENAME = "manifest.json"
+# What `--dataset_name` takes for any data set that a manifest describes.
+FOLDER = "folder"
 
 # What evaluation reads by default: the first of these that a data set has.
 _EVALUATION_SPLITS = ("test", "validation", "val")
 # Larger splits are trusted to have their published size.
 _COUNTED_BYTES = 1 << 30
-# A TFRecord is a length, its checksum, the payload and the payload's checksum.
-_RECORD_HEADER = struct.Struct("<QI")
-_RECORD_FOOTER_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +60,8 @@ class Descriptor:
     @property
     def evaluation_split(self) -> str:
         """The split to evaluate on: the test split if there is one."""
-        return next(s for s in _EVALUATION_SPLITS if s in self.splits_to_sizes)
+        splits = [s for s in _EVALUATION_SPLITS if s in self.splits_to_sizes]
+        return [*splits, *self.splits_to_sizes][0]
 
     def get_split(
         self,
@@ -106,6 +104,7 @@ class Descriptor:
             size = _counted_size(sources)
         if dataset_dir and dataset_utils.has_labels(dataset_dir):
             names = dataset_utils.read_label_file(dataset_dir)
+            self._check_names(names, dataset_dir)
         return slim.dataset.Dataset(
             data_sources=sources,
             reader=reader,
@@ -154,10 +153,29 @@ class Descriptor:
         self, split_name: str, dataset_dir: str | os.PathLike[str]
     ) -> int | None:
         """The size of a split by the manifest, if that is about this data set."""
-        manifest = read_manifest(dataset_dir)
-        if manifest.get("dataset") != self.name:
-            return None
-        return manifest.get("splits", {}).get(split_name, {}).get("count")
+        splits = self._manifest(dataset_dir).get("splits", {})
+        return splits.get(split_name, {}).get("count")
+
+    def _manifest(self, dataset_dir: str | os.PathLike[str]) -> dict[str, Any]:
+        """The manifest, if it is about this data set."""
+        manifest = manifests.read(dataset_dir)
+        return manifest if manifest.get("dataset") == self.name else {}
+
+    def _check_names(
+        self, names: Mapping[int, str], dataset_dir: str | os.PathLike[str]
+    ) -> None:
+        """Other words for classes are fine; another order would go unnoticed."""
+        converted = dict(enumerate(self._manifest(dataset_dir).get("classes", ())))
+        for number, name in converted.items():
+            found = names.get(number, "no line")
+            is_another = number not in names or found in converted.values()
+            if found != name and is_another:
+                path = tf.io.gfile.join(dataset_dir, dataset_utils.LABELS_FILENAME)
+                raise UserError(
+                    f"{path} has {found} for class {number}, which was {name} when the "
+                    "records were written. Put the lines back in order, or convert the "
+                    "data again."
+                )
 
 
 DATASETS: Registry[Descriptor] = Registry("Name of dataset unknown %s")
@@ -173,43 +191,64 @@ def register(name: str, **facts: Any) -> Descriptor:
     return DATASETS.register(name, Descriptor(name, **facts))
 
 
-def read_manifest(dataset_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a converter wrote down about `dataset_dir`; empty if it didn't."""
-    path = tf.io.gfile.join(dataset_dir, MANIFEST_FILENAME)
-    if not tf.io.gfile.exists(path):
-        return {}
-    with tf.io.gfile.GFile(path) as file:
-        try:
-            manifest = json.loads(file.read())
-        except ValueError as error:
-            raise UserError(
-                f"{path} is damaged: {error}. Delete it to have the records counted."
-            ) from error
-    return manifest if isinstance(manifest, dict) else {}
+def custom(
+    name: str, splits_to_sizes: Mapping[str, int], num_classes: int
+) -> Descriptor:
+    """Describes a data set of someone's own, which its manifest makes known.
 
-
-def count_records(path: pathlib.Path) -> int:
-    """Counts the records of a local TFRecord file by their headers alone.
+    Args:
+      name: letters, digits, `_`, `-` and `.`; not that of a registered data set.
+      splits_to_sizes: number of pictures by split, as far as it is known.
+      num_classes: number of classes.
 
     Raises:
-      UserError: if the file doesn't end with the end of a record.
+      UserError: for a name that can't be.
     """
-    count = position = 0
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        while position < size:
-            header = file.read(_RECORD_HEADER.size)
-            if len(header) == _RECORD_HEADER.size:
-                length, _ = _RECORD_HEADER.unpack(header)
-                position += _RECORD_HEADER.size + length + _RECORD_FOOTER_BYTES
-            if len(header) < _RECORD_HEADER.size or position > size:
-                raise UserError(
-                    f"{path} is cut short, damaged or not a TFRecord file: record "
-                    f"{count} is not whole. Delete it and convert the data again."
-                )
-            file.seek(position)
-            count += 1
-    return count
+    if name in DATASETS or not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
+        raise UserError(
+            f"a data set cannot be called {name!r}: expected letters, digits, '_', '-' "
+            f"and '.', and none of {', '.join(DATASETS)}"
+        )
+    return Descriptor(
+        name,
+        splits_to_sizes=splits_to_sizes,
+        num_classes=num_classes,
+        file_pattern=f"{name}_%s_*.tfrecord",
+        items_to_descriptions={
+            "image": "A color image of varying size.",
+            "label": f"A single integer between 0 and {num_classes - 1}",
+        },
+        image_format="jpeg",
+        missing_label=-1,
+    )
+
+
+def describe(name: str, dataset_dir: str | os.PathLike[str] | None) -> Descriptor:
+    """The data set `name`, or the one that the manifest in `dataset_dir` describes.
+
+    Args:
+      name: a registered name, "folder" or the name given at conversion.
+      dataset_dir: where the records are, if anywhere.
+
+    Raises:
+      UserError: if neither knows the name; lists what is known.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    manifest = manifests.read(dataset_dir) if dataset_dir else {}
+    own = manifest.get("dataset")
+    if own in DATASETS or not own or name not in (own, FOLDER):
+        if name != FOLDER:
+            known = {*DATASETS, FOLDER, *([own] if own else [])}
+            raise errors.unknown(DATASETS.unknown_message % name, name, known)
+        raise UserError(
+            f"{dataset_dir or 'no --dataset_dir'} has no {manifests.FILENAME} of your "
+            f"own data set{f', but of {own}' if own else ''}. Make one: "
+            f"download_and_convert_data.py --dataset_name={FOLDER}"
+        )
+    splits = manifest["splits"].items()
+    sizes = {split: facts.get("count", 0) for split, facts in splits}
+    return custom(own, sizes, len(manifest["classes"]))
 
 
 def _counted_size(pattern: str) -> int | None:
@@ -218,4 +257,5 @@ def _counted_size(pattern: str) -> int | None:
     files = [path for path in paths if path.is_file()]  # Remote files are not.
     if not files or sum(path.stat().st_size for path in files) >= _COUNTED_BYTES:
         return None
-    return sum(map(count_records, files))
+    # What is cut short is told when it is read.
+    return sum(records.count_records(path, strict=False) for path in files)

@@ -102,32 +102,6 @@ def test_unknown_split_lists_the_known(tmp_path):
         TOY.get_split("test", tmp_path)
 
 
-@pytest.mark.parametrize("size", [0, 1, 5])
-def test_count_records(tmp_path, size):
-    path = tmp_path / "records"
-    _write_records(path, size)
-    assert registry.count_records(path) == size
-
-
-def test_count_of_a_file_cut_anywhere_is_an_error(tmp_path):
-    path = tmp_path / "records"
-    _write_records(path, 3)
-    content = path.read_bytes()
-    ends = {0, 16, 33, 51}  # Records have 16 bytes besides their payload of 0, 1, 2.
-    assert len(content) == 51
-    for size in set(range(len(content))) - ends:
-        path.write_bytes(content[:size])
-        with pytest.raises(UserError, match=f"{path} is cut short"):
-            registry.count_records(path)
-
-
-def test_count_of_another_kind_of_file_is_an_error(tmp_path):
-    path = tmp_path / "records"
-    path.write_text("These are not the records you are looking for.")
-    with pytest.raises(UserError, match="record 0 is not whole"):
-        registry.count_records(path)
-
-
 @pytest.mark.parametrize(
     ("splits", "expected"),
     [

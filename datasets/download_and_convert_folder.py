@@ -1,0 +1,206 @@
+"""Converts people's own pictures, sorted into folders or listed in a table."""
+
+import hashlib
+import math
+import os
+import pathlib
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from absl import logging
+
+from datasets import (
+    conversion,
+    dataset_utils,
+    encoding,
+    folder_source,
+    registry,
+)
+from datasets.folder_source import Picture
+from slimzoo import pictures
+from slimzoo.errors import UserError
+
+# So that several readers have something to do,
+_LEAST_SHARDS = 4
+# and a file fits into memory and is soon copied.
+_SHARD_BYTES = 128 << 20
+_MOST_SHOWN = 30  # Classes.
+
+
+def run(
+    dataset_dir: str | os.PathLike[str],
+    source_dir: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    csv_file: str | os.PathLike[str] | None = None,
+    labels_file: str | os.PathLike[str] | None = None,
+    validation_fraction: float = 0.2,
+    test_fraction: float = 0.0,
+    seed: int = 0,
+    num_shards: int | None = None,
+    strict: bool = False,
+) -> None:
+    """Writes `<name>_<split>_*.tfrecord`, labels.txt and manifest.json.
+
+    Args:
+      dataset_dir: where; does nothing if they are there already.
+      source_dir: has a folder for each class, or such folders for each split.
+      name: what the data set is called; by default "folder".
+      csv_file: lines of path,label or path,label,split, instead of folders.
+      labels_file: labels.txt of another data set; its class numbers are kept.
+      validation_fraction: share of each class, from 0 to 1, that is held back for
+        validation if the source has no splits.
+      test_fraction: the same, for testing.
+      seed: decides which, and the order of all.
+      num_shards: files per split; by default some of at most 128 MB.
+      strict: makes a picture that can't be used an error.
+
+    Raises:
+      UserError: if there are no pictures, classes or splits to be made of the source.
+    """
+    if min(validation_fraction, test_fraction) < 0 or (
+        validation_fraction + test_fraction >= 1
+    ):
+        raise UserError(
+            f"--validation_fraction={validation_fraction} and --test_fraction="
+            f"{test_fraction} should be 0 or more, and below 1 together"
+        )
+    dataset = registry.custom(name or registry.FOLDER, {}, 0)
+    settings = {
+        "seed": seed,
+        "validation_fraction": validation_fraction,
+        "test_fraction": test_fraction,
+        "num_shards": num_shards,
+    }
+
+    def read(work: pathlib.Path) -> conversion.Content:
+        del work  # Nothing is downloaded.
+        found = folder_source.find(source_dir, csv_file)
+        class_names = _class_names(found, labels_file)
+        by_split = _split(found, settings)
+        logging.info("%s", _table(class_names, by_split))
+        numbers = {name: number for number, name in enumerate(class_names)}
+        return conversion.Content(
+            class_names,
+            {split: _content(some, numbers) for split, some in by_split.items()},
+            num_shards={
+                split: min(num_shards or _enough_shards(some), len(some))
+                for split, some in by_split.items()
+            },
+            stamp=_stamp(found),
+        )
+
+    conversion.convert(
+        dataset,
+        dataset_dir,
+        read,
+        strict=strict,
+        settings=settings,
+        is_quick_to_read=True,
+    )
+
+
+def _class_names(
+    found: Iterable[Picture], labels_file: str | os.PathLike[str] | None
+) -> list[str]:
+    labels = {picture.label for picture in found}
+    if not labels_file:
+        return folder_source.class_names(labels)
+    path = pathlib.Path(labels_file)
+    if path.is_dir():
+        path /= dataset_utils.LABELS_FILENAME
+    if not path.is_file():
+        raise UserError(f"there is no --labels_file={path}")
+    names = dataset_utils.read_label_file(path.parent, path.name)
+    if sorted(names) != list(range(len(names))):
+        raise UserError(f"{path} should number classes from 0 on, without gaps")
+    unknown = sorted(labels - set(names.values()))
+    if unknown:
+        more = f"{len(names)}:{unknown[0]}"
+        raise UserError(
+            f"{path} has no class {', '.join(unknown)}, but "
+            f"{', '.join(names.values())}. For new classes give a copy with lines "
+            f"added, as {more}"
+        )
+    return [names[number] for number in range(len(names))]
+
+
+def _split(
+    found: Sequence[Picture], settings: Mapping[str, float]
+) -> dict[str, list[Picture]]:
+    """The pictures of each split, shuffled; as they are given, or by `settings`."""
+    ordered = sorted(found, key=lambda picture: picture.name)
+    random.Random(settings["seed"]).shuffle(ordered)
+    given = {picture.split for picture in found}
+    if "" in given and len(given) > 1:
+        [unsplit, *_] = [picture for picture in found if not picture.split]
+        raise UserError(
+            f"{unsplit.path} is in no split, and others are; expected one for all "
+            "pictures or for none"
+        )
+    if len(given) > 1:
+        splits = {split: [] for split in ("train", "validation", "test")}
+        for picture in ordered:
+            splits[picture.split].append(picture)
+    else:
+        splits = _stratified(ordered, settings)
+    return {split: pictures for split, pictures in splits.items() if pictures}
+
+
+def _stratified(
+    shuffled: Sequence[Picture], settings: Mapping[str, float]
+) -> dict[str, list[Picture]]:
+    """Holds back a share of each class: at least one picture, and never the last."""
+    left: dict[str, list[Picture]] = {}
+    for picture in shuffled:
+        left.setdefault(picture.label, []).append(picture)
+    split_of = {}
+    for label, of_class in left.items():
+        size = len(of_class)
+        for split in ("validation", "test"):
+            share = settings[f"{split}_fraction"]
+            wanted = max(1, round(share * size)) if share else 0
+            for _ in range(min(wanted, len(of_class) - 1)):
+                split_of[of_class.pop()] = split
+        if size == 1:
+            logging.warning("Class %s has one picture, which is for training", label)
+    splits = {"train": [], "validation": [], "test": []}
+    for picture in shuffled:
+        splits[split_of.get(picture, "train")].append(picture)
+    return splits
+
+
+def _content(some: Sequence[Picture], numbers: Mapping[str, int]) -> conversion.Split:
+    labels = [numbers[picture.label] for picture in some]
+    return conversion.Split(
+        labels,
+        [picture.name for picture in some],
+        lambda i: encoding.picture_example(pictures.load(some[i].path), labels[i]),
+    )
+
+
+def _enough_shards(some: Iterable[Picture]) -> int:
+    total = sum(max(picture.bytes, 0) for picture in some)
+    return max(_LEAST_SHARDS, math.ceil(total / _SHARD_BYTES))
+
+
+def _stamp(found: Iterable[Picture]) -> str:
+    """Changes with the size and the time of any file."""
+    digest = hashlib.sha256()
+    for picture in found:
+        digest.update(f"{picture.bytes} {picture.modified} ".encode())
+    return digest.hexdigest()
+
+
+def _table(class_names: Sequence[str], splits: Mapping[str, Sequence[Picture]]) -> str:
+    """How many pictures of each class each split has, as lines of text."""
+    counts = {s: Counter(p.label for p in some) for s, some in splits.items()}
+    width = max(map(len, class_names))
+    head = " ".join(f"{split:>10}" for split in splits)
+    rows = [f"  {'class':{width}} {head}"]
+    for name in class_names[:_MOST_SHOWN]:
+        row = " ".join(f"{counts[split][name]:10}" for split in splits)
+        rows.append(f"  {name:{width}} {row}")
+    if len(class_names) > _MOST_SHOWN:
+        rows.append(f"  and {len(class_names) - _MOST_SHOWN} more")
+    return "Pictures found\n" + "\n".join(rows)
