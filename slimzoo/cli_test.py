@@ -281,7 +281,8 @@ def test_unknown_flag_is_told_without_stack_trace(run):
 def test_help_shows_only_the_flags_of_the_program_and_is_quick(run):
     result = run("--help")
     listed = re.findall(r"^  --(?:\[no\])?(\w+):", result.stdout, re.MULTILINE)
-    assert sorted(listed) == ["config", "dataset_dir", "dataset_name", "source_dir"]
+    options = [field.name for field in dataclasses.fields(ConvertConfig)]
+    assert sorted(listed) == sorted(["config", *options])
     assert "Where the records are written." in result.stdout
     assert result.stdout.endswith("\nno tensorflow\n")
 

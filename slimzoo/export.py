@@ -44,9 +44,10 @@ def export(config: ExportConfig) -> str:
     _check(config)
     info = model_info.settle(config, {}, config.image_size)
     _check_clips(config, info)
+    descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
     dataset = dataset_factory.get_dataset(
         info.dataset_name,
-        next(iter(dataset_factory.DATASETS[info.dataset_name].splits_to_sizes)),
+        next(iter(descriptor.splits_to_sizes)),
         config.dataset_dir or "",
     )
     info = model_info.with_classes(info, dataset)
@@ -235,8 +236,11 @@ def settle(config: ExportConfig, checkpoint: str) -> ModelInfo:
     scope = NETWORKS[info.model_name].classifier_scopes[0]
     classes = info.num_classes or checkpoints.count_classes(checkpoint, scope)
     info = dataclasses.replace(info, num_classes=classes)
+    knows_offset = config.labels_offset is not None or "labels_offset" in record
+    if info.labels and knows_offset:
+        return info
     dataset = _dataset(config, info, None)
-    if config.labels_offset is None and "labels_offset" not in record:
+    if not knows_offset:
         info = model_info.with_offset(info, dataset, classes)
     if info.labels:
         return info
@@ -252,7 +256,8 @@ def settle(config: ExportConfig, checkpoint: str) -> ModelInfo:
 
 
 def _dataset(config: ExportConfig, info: ModelInfo, split: str | None) -> Any:
-    split = split or dataset_factory.DATASETS[info.dataset_name].evaluation_split
+    descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
+    split = split or descriptor.evaluation_split
     return dataset_factory.get_dataset(
         info.dataset_name, split, config.dataset_dir or ""
     )

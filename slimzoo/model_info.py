@@ -4,9 +4,10 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from datasets import manifests
 from nets import nets_factory
 from nets.registry import NETWORKS
 from preprocessing import preprocessing_factory
@@ -15,6 +16,8 @@ from slimzoo.config import Size
 from slimzoo.errors import UserError
 
 FILE_NAME = "model.json"
+
+_MOST_SHOWN = 5  # Classes.
 
 # What model.json holds: some or all attributes of a ModelInfo.
 Record = dict[str, Any]
@@ -166,6 +169,8 @@ def settle(
 ) -> ModelInfo:
     """The facts to go by: what was given, then the record, then the registry.
 
+    Which data set it is, the manifest in `dataset_dir` knows better than the record.
+
     Args:
       config: of `slimzoo.config`; its options that are None were not given.
       record: of the checkpoint in use.
@@ -177,10 +182,15 @@ def settle(
     options = [f for f in dataclasses.fields(config) if f.name in _FACTS]
     defaults = {f.name: f.metadata.get("flag_default") for f in options}
     given = {f.name: getattr(config, f.name) for f in options}
-    facts = _overlay(defaults, record, given, {"image_size": image_size})
+    dataset_dir = getattr(config, "dataset_dir", None)
+    manifest = manifests.read(dataset_dir) if dataset_dir else {}
+    given = _overlay(
+        {"dataset_name": manifest.get("dataset")}, given, {"image_size": image_size}
+    )
+    facts = _overlay(defaults, record, given)
     if record and facts["model_name"] != record.get("model_name"):
         kept = {key: record[key] for key in _OF_ANY if key in record}
-        facts = _overlay(defaults, kept, given, {"image_size": image_size})
+        facts = _overlay(defaults, kept, given)
     network = NETWORKS[facts["model_name"]]
     of_network = {
         "image_size": network.image_size,
@@ -267,35 +277,37 @@ def with_classes(info: ModelInfo, dataset: Any) -> ModelInfo:
     """`info` with the classes of a `slim.dataset.Dataset`, less the labels offset.
 
     Raises:
-      UserError: when the offset leaves no class.
+      UserError: when the offset leaves no class, or these are not the classes that
+        the network was trained for.
     """
     names = dataset.labels_to_names
-    _check_same_names(info, names)
     classes = range(info.labels_offset, dataset.num_classes)
     if not classes:
         raise UserError(
             f"--labels_offset={info.labels_offset} leaves none of the data set's "
             f"{dataset.num_classes} classes"
         )
-    return dataclasses.replace(
-        info,
-        num_classes=len(classes),
-        labels=tuple(names.get(i, str(i)) for i in classes) if names else None,
-    )
+    labels = tuple(names.get(i, str(i)) for i in classes) if names else None
+    if info.labels and labels:
+        _check_same_classes(info.labels, labels)
+    return dataclasses.replace(info, num_classes=len(classes), labels=labels)
 
 
-def _check_same_names(info: ModelInfo, names: dict[int, str] | None) -> None:
+def _check_same_classes(trained: Sequence[str], ours: Sequence[str]) -> None:
     """Classes in another order than in training would go unnoticed."""
-    if not info.labels or not names:
-        return
-    found = [names.get(i, "") for i in range(info.labels_offset, len(names))]
-    # The same in other words, as people have for ImageNet, is no mistake.
-    if sorted(info.labels) != sorted(found):
-        return
-    for number, (trained, ours) in enumerate(zip(info.labels, found, strict=True)):
-        if trained != ours:
+    if len(trained) != len(ours):
+        new = [name for name in ours if name not in trained]
+        told = f" (new: {', '.join(new[:_MOST_SHOWN])})" if new else ""
+        raise UserError(
+            f"the network knows {len(trained)} classes, the data set has {len(ours)}"
+            f"{told}. Take the data set that it was trained on; or train for this one, "
+            "in another --train_dir, by --checkpoint_path and --finetune"
+        )
+    for number, (before, now) in enumerate(zip(trained, ours, strict=True)):
+        # The same in other words, as people have for ImageNet, is no mistake.
+        if before != now and now in trained:
             raise UserError(
-                f"class {number} was {trained!r} in training and is {ours!r} in the "
+                f"class {number} was {before!r} in training and is {now!r} in the "
                 "data set's labels.txt: convert the data set with the classes in the "
                 "same order"
             )

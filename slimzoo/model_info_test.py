@@ -178,7 +178,7 @@ def test_network_is_called_with_its_arguments():
 
 
 def with_classes(offset, num_classes, names):
-    info = dataclasses.replace(FULL, labels_offset=offset)
+    info = dataclasses.replace(FULL, labels_offset=offset, labels=None)
     dataset = types.SimpleNamespace(num_classes=num_classes, labels_to_names=names)
     changed = model_info.with_classes(info, dataset)
     assert changed == dataclasses.replace(
@@ -208,6 +208,28 @@ def test_gaps_between_names_are_filled_with_numbers():
 @pytest.mark.parametrize("names", [None, {}])
 def test_without_names_there_are_no_labels(names):
     assert with_classes(1, 10, names) == (9, None)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("ant", "bee", "fly"), r"knows 2 classes, the data set has 3 \(new: fly\)"),
+        (("ant",), "knows 2 classes, the data set has 1. Take"),
+        (("bee", "ant"), "class 0 was 'ant' in training and is 'bee'"),
+        (("bee", "Ameise"), "class 0 was 'ant' in training and is 'bee'"),
+        (("Ameise", "Biene"), None),
+    ],
+)
+def test_other_classes_than_in_training(names, told):
+    info = dataclasses.replace(FULL, labels_offset=0, labels=("ant", "bee"))
+    dataset = types.SimpleNamespace(
+        num_classes=len(names), labels_to_names=dict(enumerate(names))
+    )
+    if told:
+        with pytest.raises(UserError, match=told):
+            model_info.with_classes(info, dataset)
+    else:
+        assert model_info.with_classes(info, dataset).labels == names
 
 
 # Sizes

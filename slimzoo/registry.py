@@ -19,7 +19,7 @@ class Registry(dict[str, Entry]):
     def __init__(self, unknown_message: str):
         """`unknown_message` has one `%s`, for the name that was asked for."""
         super().__init__()
-        self._unknown_message = unknown_message
+        self.unknown_message = unknown_message
 
     def register(self, name: str, entry: Entry) -> Entry:
         """Adds `entry`, which must be the first of its name, and returns it."""
@@ -29,7 +29,7 @@ class Registry(dict[str, Entry]):
         return entry
 
     def __missing__(self, name: str) -> NoReturn:
-        raise errors.unknown(self._unknown_message % name, name, self)
+        raise errors.unknown(self.unknown_message % name, name, self)
 
 
 def import_modules(
