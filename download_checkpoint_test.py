@@ -68,5 +68,6 @@ def test_mistakes_in_downloading(tmp_path):
     none = fails(*command, "--model_name=mobilenet_v2", "--depth_multiplier=0.6")
     assert "--depth_multiplier=0.75 --image_size=224|192|160|128|96" in none
     message = fails(*command, "--model_name=vgg_16", f"--mirror={tmp_path}")
-    assert f"there is no {tmp_path}/vgg_16_2016_08_28.tar.gz" in message
+    assert f"the mirror {tmp_path} does not have what was published" in message
+    assert "vgg_16_2016_08_28.tar.gz. Put it at one of them" in message
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,6 @@
 """From any picture to one that TensorFlow reads as people see it."""
 
 import io
-import math
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -51,9 +50,10 @@ def encode(content: bytes, formats: Collection[str] = ("jpeg", "png")) -> Encode
     Raises:
       PictureError: with the reason if the picture is damaged or can't be read.
     """
-    size = jpegs.size_if_plain(content)
-    if "jpeg" in formats and size and math.prod(size) <= pictures.MAX_PIXELS:
-        return Encoded(content, "jpeg", *size)
+    jpeg = jpegs.facts_if_sound(content) if "jpeg" in formats else None
+    is_upright = jpeg and (not jpeg.may_have_exif or pictures.look(content)[1] == 1)
+    if jpeg and is_upright and jpeg.height * jpeg.width <= pictures.MAX_PIXELS:
+        return Encoded(content, "jpeg", jpeg.height, jpeg.width)
     image, orientation = pictures.look(content)
     kind = _KINDS.get(image.format or "", "")
     is_plain = image.mode in _PLAIN_MODES and not pictures.is_clear(image)

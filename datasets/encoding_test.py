@@ -33,16 +33,21 @@ def test_plain_pictures_are_kept(colors, kind, mode):
     assert encoding.encode(content) == (content, kind, 40, 60)
 
 
-def _rotated(colors):
+def _with_exif(colors, orientation):
     exif = Image.Exif()
-    exif[ORIENTATION] = 6
+    exif[ORIENTATION] = orientation
     return _file(colors, "jpeg", exif=exif, quality=95)
+
+
+def test_exif_of_upright_pictures_is_kept(colors):
+    content = _with_exif(colors, 1)
+    assert encoding.encode(content) == (content, "jpeg", 40, 60)
 
 
 @pytest.mark.parametrize(
     ("make", "kind", "size"),
     [
-        (_rotated, "jpeg", (60, 40)),
+        (lambda c: _with_exif(c, 6), "jpeg", (60, 40)),
         (lambda c: _file(c, "jpeg", "CMYK", quality=95), "jpeg", (40, 60)),
         (lambda c: _file(c, "png", "RGBA"), "png", (40, 60)),
         (lambda c: _file(c, "png", "P"), "png", (40, 60)),

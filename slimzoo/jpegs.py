@@ -2,6 +2,7 @@
 
 import re
 import struct
+from typing import NamedTuple
 
 # APP1 has EXIF. Frames may be baseline, extended or progressive.
 _APP1, _START_OF_SCAN, _END_OF_IMAGE = 0xE1, 0xDA, 0xD9
@@ -14,35 +15,51 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]")
 _BLANK = bytes(64)  # More zeros than that code has, unless a disk has lost parts of it.
 
 
-def size_if_plain(content: bytes) -> tuple[int, int] | None:
-    """The height and width of a JPEG that is plainly sound and upright.
+class Facts(NamedTuple):
+    """What a JPEG says of itself.
 
-    That is gray or in color with 8 bits, without EXIF, and of segments that follow each
-    other up to its very end. To see that takes a fiftieth of the time of decoding it.
-    What is cut short or partly overwritten does not pass; single wrong bits of the
-    pixels' code may. Of what does not pass, much is sound.
+    Attributes:
+      height: in pixels.
+      width: in pixels.
+      may_have_exif: which may say to turn it.
+    """
+
+    height: int
+    width: int
+    may_have_exif: bool
+
+
+def facts_if_sound(content: bytes) -> Facts | None:
+    """The facts of a JPEG that is plainly sound.
+
+    That is gray or in color with 8 bits, and of segments that follow each other up to
+    its very end. To see that takes a fiftieth of the time of decoding it. What is cut
+    short or partly overwritten does not pass; single wrong bits of the pixels' code
+    may. Of what does not pass, much is sound.
 
     Returns:
-      (height, width) in pixels, or None if it takes a closer look.
+      None if it takes a closer look.
     """
     try:
-        return _size_if_plain(content)
+        return _facts_if_sound(content)
     except (IndexError, struct.error):  # A segment is said to end behind the content.
         return None
 
 
-def _size_if_plain(content: bytes) -> tuple[int, int] | None:
+def _facts_if_sound(content: bytes) -> Facts | None:
     if not content.startswith(_START_OF_IMAGE):
         return None
-    position, height, width, has_scan = 2, 0, 0, False
+    position, height, width, has_scan, may_have_exif = 2, 0, 0, False, False
     while content[position] == 0xFF:
         marker = content[position + 1]
         if marker == _END_OF_IMAGE:
             is_all = has_scan and position + 2 == len(content)
-            return (height, width) if is_all and height * width else None
+            facts = Facts(height, width, may_have_exif)
+            return facts if is_all and height * width else None
         length = int.from_bytes(content[position + 2 : position + 4], "big")
-        if marker == _APP1 or length < 2:
+        if length < 2:
             return None
+        may_have_exif |= marker == _APP1
         if marker in _FRAMES:
             bits, height, width, channels = _FRAME.unpack_from(content, position + 4)
             if (bits, channels) not in _PLAIN:
