@@ -25,7 +25,7 @@ run python train_image_classifier.py --train_dir="$dir/train" \
   --model_name=mobilenet_v1_025 --train_image_size=64 --preprocessing_name=cifarnet \
   --optimizer=adam --opt_epsilon=1e-8 --learning_rate=0.01 \
   --learning_rate_decay_type=polynomial --num_epochs_per_decay=16 \
-  --batch_size=64 --max_number_of_steps=1000 --log_every_n_steps=100
+  --batch_size=64 --max_number_of_steps=1000 --log_every_n_steps=100 --seed=1
 run python eval_image_classifier.py --checkpoint_path="$dir/train" \
   --eval_dir="$dir/eval" --dataset_dir="$dir/data"
 run python export_inference_graph.py --model_name=mobilenet_v1_025 --image_size=64 \
