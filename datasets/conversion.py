@@ -127,7 +127,7 @@ def _convert(dataset, directory, content, num_shards, strict, settings) -> None:
     }
     existing.refuse_others(dataset, directory, plan, extra)
     unfinished = directory / WORK_DIRECTORY / _RECORDS
-    existing.go_on(unfinished, [fingerprint, content.stamp, plan, strict])
+    existing.go_on_or_start(unfinished, [fingerprint, content.stamp, plan, strict])
     written = {
         split: _write_split(split, content, names, unfinished, directory, strict)
         for split, names in plan.items()

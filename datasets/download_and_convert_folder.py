@@ -1,7 +1,6 @@
 """Converts people's own pictures, sorted into folders or listed in a table."""
 
 import hashlib
-import math
 import os
 import pathlib
 import random
@@ -16,15 +15,13 @@ from datasets import (
     encoding,
     folder_source,
     registry,
+    shards,
 )
 from datasets.folder_source import Picture
 from slimzoo import pictures
 from slimzoo.errors import UserError
 
-# So that several readers have something to do,
-_LEAST_SHARDS = 4
-# and a file fits into memory and is soon copied.
-_SHARD_BYTES = 128 << 20
+_LEAST_SHARDS = 4  # So that several readers have something to do.
 _MOST_SHOWN = 30  # Classes.
 
 
@@ -181,7 +178,7 @@ def _content(some: Sequence[Picture], numbers: Mapping[str, int]) -> conversion.
 
 def _enough_shards(some: Iterable[Picture]) -> int:
     total = sum(max(picture.bytes, 0) for picture in some)
-    return max(_LEAST_SHARDS, math.ceil(total / _SHARD_BYTES))
+    return max(_LEAST_SHARDS, shards.number_for(total))
 
 
 def _stamp(found: Iterable[Picture]) -> str:

@@ -5,8 +5,6 @@ optional extra.
 """
 
 import contextlib
-import io
-import math
 import os
 import pathlib
 import re
@@ -16,13 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 from absl import logging
-from PIL import Image
 from tqdm import tqdm
 
 from datasets import conversion, encoding, registry
+from datasets.shards import number_for
 from slimzoo.errors import UserError
 
-_SHARD_BYTES = 128 << 20
 _MOST_SHOWN = 600  # Characters of a message.
 
 
@@ -68,7 +65,7 @@ def run(
                 # A pattern of files, train_*, would take in those of train_extra.
                 key = re.sub("[^A-Za-z0-9]", "-", split)
                 splits[key] = pictures
-                shards[key] = num_shards or math.ceil(spool.size / _SHARD_BYTES)
+                shards[key] = num_shards or number_for(spool.size)
         if not splits:
             raise UserError(f"{tfds_name} has no pictures with labels")
         return conversion.Content(
@@ -202,8 +199,4 @@ def _read_split(builder: Any, split: str, spool: _Spool) -> conversion.Split | N
 def _encoded(image: bytes | np.ndarray) -> bytes:
     if isinstance(image, bytes):
         return image
-    if image.shape[-1] == 1:
-        image = image[..., 0]
-    png = io.BytesIO()
-    Image.fromarray(image).save(png, "PNG")
-    return png.getvalue()
+    return encoding.compressed(image[..., 0] if image.shape[-1] == 1 else image, "png")

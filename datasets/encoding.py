@@ -74,7 +74,7 @@ def encode(content: bytes, formats: Collection[str] = ("jpeg", "png")) -> Encode
             )
         content = simplejpeg.encode_jpeg(pixels, _JPEG_QUALITY, colorsubsampling="444")
         return Encoded(content, "jpeg", height, width)
-    return Encoded(_compressed(pixels, "png"), "png", height, width)
+    return Encoded(compressed(pixels, "png"), "png", height, width)
 
 
 def picture_example(
@@ -107,11 +107,12 @@ def pixels_example(
     """The record of a picture, `uint8 [height, width]` or `[height, width, 3]`."""
     height, width = pixels.shape[:2]
     return dataset_utils.image_to_tfexample(
-        _compressed(pixels, image_format), image_format.encode(), height, width, label
+        compressed(pixels, image_format), image_format.encode(), height, width, label
     )
 
 
-def _compressed(pixels: np.ndarray, image_format: str) -> bytes:
+def compressed(pixels: np.ndarray, image_format: str) -> bytes:
+    """A picture, `uint8 [height, width]` or `[height, width, 3]`, as a file has it."""
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, image_format, quality=_JPEG_QUALITY)
     return encoded.getvalue()

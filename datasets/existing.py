@@ -23,7 +23,7 @@ _ELSEWHERE = "Choose another --dataset_dir, or delete that one."
 def is_done(
     dataset: registry.Descriptor,
     directory: pathlib.Path,
-    numbers: Mapping[str, int] | None,
+    numbers: Mapping[str, int],
     strict: bool,
     settings: Mapping[str, Any],
 ) -> bool:
@@ -32,7 +32,7 @@ def is_done(
     Args:
       dataset: what it should hold.
       directory: where.
-      numbers: of files by split; None for whatever there are.
+      numbers: of files by split; empty for whatever there are.
       strict: whether no picture may have been left out.
       settings: what else decided the records.
 
@@ -48,7 +48,7 @@ def is_done(
         )
     labels = directory / dataset_utils.LABELS_FILENAME
     if "settings" not in manifest:
-        names = _names(dataset, numbers or {})
+        names = _names(dataset, numbers)
         is_unfinished = (directory / WORK_DIRECTORY).exists()
         expected = [labels, *(directory / name for name in names)]
         return bool(names) and not is_unfinished and all(p.exists() for p in expected)
@@ -72,7 +72,7 @@ def _check_same(
     dataset: registry.Descriptor,
     directory: pathlib.Path,
     manifest: Manifest,
-    numbers: Mapping[str, int] | None,
+    numbers: Mapping[str, int],
     settings: Mapping[str, Any],
 ) -> None:
     splits = manifest["splits"]
@@ -126,8 +126,8 @@ def refuse_others(
             )
 
 
-def go_on(unfinished: pathlib.Path, plan: Any) -> bool:
-    """Whether an earlier run left something of the same plan; else clears it away.
+def go_on_or_start(unfinished: pathlib.Path, plan: Any) -> None:
+    """Keeps what an earlier run left of the same plan; else clears it away.
 
     Args:
       unfinished: the directory that it wrote to.
@@ -137,12 +137,11 @@ def go_on(unfinished: pathlib.Path, plan: Any) -> bool:
     try:
         if json.loads(path.read_text("utf-8")) == json.loads(json.dumps(plan)):
             logging.info("Going on with the conversion that was interrupted")
-            return True
+            return
     except (OSError, ValueError):
         pass
     shutil.rmtree(unfinished, ignore_errors=True)
     files.write_json(path, plan)
-    return False
 
 
 def _names(dataset: registry.Descriptor, numbers: Mapping[str, int]) -> list[str]:

@@ -2,9 +2,8 @@
 
 import os
 import struct
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import simplejpeg
@@ -13,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from datasets import records
 from datasets.records import Record
-from slimzoo import pictures
+from slimzoo import parallel, pictures
 from slimzoo.errors import reason
 from slimzoo.graph import session_config
 
@@ -169,20 +168,13 @@ def each(
     """
     threads = threads or os.cpu_count() or 1
 
-    def apply(path, chunk):
+    def apply(of_path):
+        path, chunk = of_path
         return [(path, r._replace(content=None), function(r)) for r in chunk]
 
-    pending: deque[Future[list[tuple[str, Record, T]]]] = deque()
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for path, chunk in _chunks(paths):
-            pending.append(pool.submit(apply, path, chunk))
-            if len(pending) > 2 * threads:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with ThreadPoolExecutor(threads) as pool:
+        for some in parallel.in_order(pool, apply, _chunks(paths), 2 * threads):
+            yield from some
 
 
 def _chunks(paths: Iterable[str]) -> Iterator[tuple[str, list[Record]]]:

@@ -1,26 +1,27 @@
 """Writes record files, encoding pictures on all cores in a bounded amount of memory."""
 
-import collections
 import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slimzoo import files
+from slimzoo import files, parallel
 from slimzoo.errors import UserError
 from slimzoo.pictures import PictureError
 
 _CHUNK = 8  # Pictures that a thread takes at a time,
 _CHUNKS_AHEAD = 2  # and how many such, per core, wait to be written.
 _BLOCK_BYTES = 1 << 20
+_SHARD_BYTES = 128 << 20  # Fits into memory and is soon copied.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +152,11 @@ def finished(path: pathlib.Path, target: pathlib.Path) -> Shard | None:
     return Shard(**facts)
 
 
+def number_for(total_bytes: int) -> int:
+    """How many files hold `total_bytes` of pictures, of at most 128 MB each."""
+    return math.ceil(total_bytes / _SHARD_BYTES)
+
+
 def sha256(path: pathlib.Path) -> str:
     """The SHA-256 checksum of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
@@ -174,7 +180,7 @@ def _records(split: Split, indices: range, pool: Executor) -> Iterator[_Record]:
     chunks = (indices[i : i + _CHUNK] for i in range(0, len(indices), _CHUNK))
     ahead = _CHUNKS_AHEAD * (os.cpu_count() or 1)
     encode = _encoder(split)
-    return itertools.chain.from_iterable(_in_order(pool, encode, chunks, ahead))
+    return itertools.chain.from_iterable(parallel.in_order(pool, encode, chunks, ahead))
 
 
 def _encoder(split: Split) -> Callable[[range], list[_Record]]:
@@ -196,23 +202,6 @@ def _encoder(split: Split) -> Callable[[range], list[_Record]]:
         return _Record(index, content, height, width)
 
     return lambda indices: [encode(index) for index in indices]
-
-
-def _in_order(
-    pool: Executor, function: Callable, items: Iterable, ahead: int
-) -> Iterator[Any]:
-    """As `map` in parallel, of which no more than `ahead` results are waiting."""
-    pending = collections.deque()
-    try:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        for future in pending:
-            future.cancel()
 
 
 def _counts(labels: Sequence[int], num_classes: int) -> list[int]:
