@@ -35,8 +35,10 @@ def _archive() -> bytes:
     return archive.getvalue()
 
 
-def _start(mirror: str, target: pathlib.Path) -> subprocess.Popen:
-    """Starts the command and waits until it begins to write."""
+def _start(
+    mirror: str, target: pathlib.Path, until: str = ".incomplete"
+) -> subprocess.Popen:
+    """Starts the command and waits until it has written a file of this pattern."""
     process = subprocess.Popen(
         [
             *(sys.executable, "download_and_convert_data.py"),
@@ -50,8 +52,8 @@ def _start(mirror: str, target: pathlib.Path) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
     )
-    before = (target / ".incomplete").exists()
-    while process.poll() is None and not (target / ".incomplete").exists():
+    before = any(target.rglob(until))
+    while process.poll() is None and not any(target.rglob(until)):
         time.sleep(0.01)
     if before:  # It goes on in what is there, some time after it has started.
         time.sleep(2)
@@ -78,13 +80,19 @@ def test_twenty_kills(server, tmp_path):  # noqa: F811
     expected = _files(whole)
     assert len(expected) == 12  # Ten shards, labels.txt and manifest.json.
     rng = random.Random(0)
-    kills, found = 0, set()
+    kills, found, targets = 0, set(), []
     while kills < KILLS:
         target = tmp_path / str(kills)
+        targets.append(target)
+        # Writing records takes so little of the time that few random moments hit it.
+        if len(targets) % 3 == 1:
+            until, longest = "*.tfrecord", 0.2
+        else:
+            until, longest = ".incomplete", seconds
         for _ in range(rng.randint(1, 3)):
-            process = _start(mirror, target)
+            process = _start(mirror, target, until)
             try:
-                process.communicate(timeout=rng.uniform(0, seconds))
+                process.communicate(timeout=rng.uniform(0, longest))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
