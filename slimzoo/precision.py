@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import tensorflow.compat.v1 as tf
 
+from slimzoo import bfloat16_kernels
 from slimzoo.errors import UserError, unknown
 from slimzoo.train_config import TrainConfig
 
@@ -22,14 +23,21 @@ _REWRITES = {
     "bfloat16": "auto_mixed_precision_onednn_bfloat16",
     "float16": "auto_mixed_precision",
 }
-# What Grappler would compute in bfloat16 although CPUs are slower at it.
-_SLOW_IN_BFLOAT16 = {
-    "ALLOWLIST": (
+# Changes to Grappler's lists of what it computes in bfloat16, for what CPUs are slower
+# at. Where all depthwise convolutions are as CPUs like them, these have gradients of
+# bfloat16_kernels.py, and but for strides are faster, too.
+_FAST_THROUGHOUT = {
+    "ALLOWLIST_REMOVE": ("DepthwiseConv2dNativeBackpropInput",),
+    "CLEARLIST_REMOVE": (),
+    "CLEARLIST_ADD": ("ClipByValue",),
+}
+_SLOW_IN_PART = {
+    "ALLOWLIST_REMOVE": (
         "DepthwiseConv2dNative",
         "DepthwiseConv2dNativeBackpropFilter",
         "DepthwiseConv2dNativeBackpropInput",
     ),
-    "CLEARLIST": ("Relu6", "Relu6Grad"),
+    "CLEARLIST_REMOVE": ("Relu6", "Relu6Grad"),
 }
 _CPU_INFO = pathlib.Path("/proc/cpuinfo")
 _FAST_IN_FLOAT16 = (7, 0)  # Compute capability; Grappler leaves other GPUs alone.
@@ -89,18 +97,33 @@ def configure(options: tf.ConfigProto, precision: str) -> tf.ConfigProto:
 
 
 @contextlib.contextmanager
+def building(precision: str) -> Iterator[None]:
+    """Networks built inside, to be trained, have gradients that suit `precision`."""
+    if precision != "bfloat16":
+        yield
+        return
+    with bfloat16_kernels.fast_gradients(has_amx="amx_bf16" in _cpu_flags()):
+        yield
+    bfloat16_kernels.clip_relu6(tf.get_default_graph())
+
+
+@contextlib.contextmanager
 def operation_lists(precision: str) -> Iterator[None]:
-    """Keeps in float32, inside of it, what is slower in `precision`.
+    """Keeps in float32, inside of it, what the default graph is slower at otherwise.
 
     Grappler takes its lists of operations from environment variables, whenever a
     session runs something new. Those that the user has set stay as they are.
     """
-    names = _SLOW_IN_BFLOAT16 if precision == "bfloat16" else {}
-    lists = {
-        f"TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_{name}_REMOVE": ",".join(operations)
-        for name, operations in names.items()
+    lists = {}
+    if precision == "bfloat16":
+        graph = tf.get_default_graph()
+        fast = bfloat16_kernels.is_fast_throughout(graph)
+        lists = _FAST_THROUGHOUT if fast else _SLOW_IN_PART
+    wanted = {
+        f"TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_{name}": ",".join(operations)
+        for name, operations in lists.items()
     }
-    added = {name: value for name, value in lists.items() if name not in os.environ}
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(added)
     try:
         yield

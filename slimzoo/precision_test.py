@@ -35,7 +35,8 @@ def training(config, size=32, on_cpu=True):
     clone_fn = train_graph.clone_fn(
         config, info, train_graph.network(config, info, step)
     )
-    clones = model_deploy.create_clones(cluster, clone_fn, [iter([batch])])
+    with precision.building(config.precision):
+        clones = model_deploy.create_clones(cluster, clone_fn, [iter([batch])])
     rate = optimizers.learning_rate(config, step, 100)
     variables = tf.trainable_variables()
     return train_graph._train_op(config, info, cluster, clones, rate, step, variables)
@@ -50,7 +51,7 @@ def types_by_operation(graphs):
     found = collections.defaultdict(set)
     for node in itertools.chain.from_iterable(graph.node for graph in graphs):
         if node.attr["T"].type:
-            operation = node.op.removeprefix("_MklNative")
+            operation = node.op.removeprefix("_MklNative").removeprefix("_Mkl")
             found[operation].add(tf.DType(node.attr["T"].type))
     return found
 
@@ -79,6 +80,7 @@ def test_optimizers_are_left_alone_but_in_float16(name):
 
 def test_operation_lists_are_those_of_bfloat16_and_go_away(monkeypatch):
     monkeypatch.delenv(LISTS + "ALLOWLIST_REMOVE", raising=False)
+    monkeypatch.delenv(LISTS + "CLEARLIST_ADD", raising=False)
     monkeypatch.setenv(LISTS + "CLEARLIST_REMOVE", "Mine")
     before = dict(os.environ)
     for other in "float32", "float16":
@@ -86,7 +88,8 @@ def test_operation_lists_are_those_of_bfloat16_and_go_away(monkeypatch):
             assert dict(os.environ) == before
     with pytest.raises(KeyError), precision.operation_lists("bfloat16"):
         removed = os.environ[LISTS + "ALLOWLIST_REMOVE"].split(",")
-        assert "DepthwiseConv2dNativeBackpropFilter" in removed
+        assert removed == ["DepthwiseConv2dNativeBackpropInput"]
+        assert os.environ[LISTS + "CLEARLIST_ADD"] == "ClipByValue"
         assert os.environ[LISTS + "CLEARLIST_REMOVE"] == "Mine"
         raise KeyError
     assert dict(os.environ) == before
@@ -142,13 +145,13 @@ def test_gpus_too_old_for_float16_are_told(capability, monkeypatch):
         precision.check(config, on_cpu=False)
 
 
-def types_of_a_step(name):
+def types_of_a_step(name, model_name="mobilenet_v1_025"):
     """The types that each kind of operation of a step computes in."""
-    config = TrainConfig(model_name="mobilenet_v1_025", precision=name)
-    with classic_graph(seed=1), precision.operation_lists(name):
+    config = TrainConfig(model_name=model_name, precision=name)
+    with classic_graph(seed=1):
         train_op, *_ = training(config)
         options = precision.configure(session_config(), name)
-        with tf.Session(config=options) as session:
+        with precision.operation_lists(name), tf.Session(config=options) as session:
             initialize(session)
             metadata = tf.RunMetadata()
             session.run(
@@ -163,7 +166,21 @@ def types_of_a_step(name):
 
 @needs_bfloat16
 def test_bfloat16_is_what_the_session_runs():
-    found = types_of_a_step("bfloat16")
+    found = types_of_a_step("bfloat16", "mobilenet_v1_050")
+    for operation in (
+        *("Conv2D", "Conv2DBackpropFilter", "Conv2DBackpropInput", "MatMul"),
+        *("DepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropFilter"),
+        *("ClipByValue", "Relu6Grad"),
+    ):
+        assert found[operation] == {tf.bfloat16}, operation
+    for operation in "DepthwiseConv2dNativeBackpropInput", "ApplyRMSProp":
+        assert found[operation] == {tf.float32}, operation
+    assert "Relu6" not in found
+
+
+@needs_bfloat16
+def test_depthwise_convolutions_of_eight_channels_are_float32():
+    found = types_of_a_step("bfloat16", "mobilenet_v1_025")
     assert found["Conv2D"] == {tf.bfloat16}
     assert found["Conv2DBackpropFilter"] == {tf.bfloat16}
     kept = [op for op in found if "Depthwise" in op or "Relu6" in op]
@@ -221,8 +238,8 @@ def test_training_sets_up_rewrite_and_lists(shapes, tmp_path, monkeypatch):
         train.train(config)
     rewrites = seen["config"].graph_options.rewrite_options
     assert rewrites.auto_mixed_precision_onednn_bfloat16 == rewrites.ON
-    assert "Relu6Grad" in seen[LISTS + "CLEARLIST_REMOVE"]
-    assert LISTS + "CLEARLIST_REMOVE" not in os.environ
+    assert "ClipByValue" in seen[LISTS + "CLEARLIST_ADD"]
+    assert LISTS + "CLEARLIST_ADD" not in os.environ
 
 
 def test_precision_of_a_gpu_is_an_error_on_the_command_line(shapes, tmp_path):

@@ -80,16 +80,17 @@ def build(
     with tf.device(cluster.variables_device()):
         step = tf.train.create_global_step()
     batches, wait = _batches(config, info, dataset, cluster, seed)
-    clones = model_deploy.create_clones(
-        cluster,
-        clone_fn(
-            config,
-            info,
-            network(config, info, step),
-            class_weights.read(config.class_weights, info, dataset),
-        ),
-        [iter(batches)],
-    )
+    with precision.building(config.precision):
+        clones = model_deploy.create_clones(
+            cluster,
+            clone_fn(
+                config,
+                info,
+                network(config, info, step),
+                class_weights.read(config.class_weights, info, dataset),
+            ),
+            [iter(batches)],
+        )
     rate = optimizers.learning_rate(config, step, dataset.num_samples)
     variables = warm_start.variables_to_train(config)
     train_op, accumulate_op, loss, hooks = _train_op(

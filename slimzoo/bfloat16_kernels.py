@@ -1,0 +1,189 @@
+"""The same training graph, in operations that CPUs are fast at in bfloat16.
+
+TensorFlow has good bfloat16 kernels for some operations and poor ones for others, which
+the gradients of a network need. Here these are put in terms of the former.
+docs/precision.md has the figures. Names, variables and values stay; a value may be
+rounded elsewhere.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+_CONV, _DEPTHWISE, _CLIP = "Bfloat16Conv2D", "Bfloat16DepthwiseConv2D", "Bfloat16Relu6"
+# From where a matrix product is faster than the kernel of filter gradients.
+_LEAST_WEIGHTS = 32768  # Of one place of the filter, channels in times channels out.
+_MOST_PLACES = 17 * 17  # Of the picture that comes out.
+# With AMX, 1x1 filters of at least so many channels always.
+_LEAST_CHANNELS = 16
+# Depthwise kernels fall back to slow ones for other counts of channels.
+_CHANNELS_AT_ONCE = 16
+_LARGEST_DEPTHWISE = 3
+
+
+@contextlib.contextmanager
+def fast_gradients(has_amx: bool) -> Iterator[None]:
+    """Convolutions built inside have gradients that are fast in bfloat16.
+
+    Args:
+      has_amx: whether the CPU has AMX, which is much faster at matrix products than
+        TensorFlow's gradients of filters are.
+    """
+    conv = f"{_CONV}WithAmx" if has_amx else _CONV
+    override = {"Conv2D": conv, "DepthwiseConv2dNative": _DEPTHWISE}
+    with tf.get_default_graph().gradient_override_map(override):
+        yield
+
+
+def clip_relu6(graph: tf.Graph) -> None:
+    """Makes what reads a Relu6 of `graph` read the same values, clipped to [0, 6].
+
+    Clipping is several times as fast in bfloat16, where it does not overwrite its
+    input; so its gradient asks for that.
+    """
+    if not is_fast_throughout(graph):
+        return
+    for operation in graph.get_operations():
+        if operation.type != "Relu6":
+            continue
+        [features], [output] = operation.inputs, operation.outputs
+        readers = output.consumers()
+        with (
+            graph.as_default(),
+            graph.device(operation.device),
+            graph.gradient_override_map({"ClipByValue": _CLIP}),
+            tf.name_scope(f"{operation.name}/"),
+        ):
+            clipped = tf.raw_ops.ClipByValue(
+                t=features,
+                clip_value_min=tf.constant(0.0, features.dtype),
+                clip_value_max=tf.constant(6.0, features.dtype),
+                name="clip",
+            )
+        for reader in readers:
+            for index, tensor in enumerate(reader.inputs):
+                if tensor is output:
+                    reader._update_input(index, clipped)
+
+
+def is_fast_throughout(graph: tf.Graph) -> bool:
+    """Whether all depthwise convolutions of `graph` are fast in bfloat16."""
+    return all(
+        operation.inputs[1].shape[0] <= _LARGEST_DEPTHWISE
+        and operation.inputs[1].shape[2] % _CHANNELS_AT_ONCE == 0
+        for operation in graph.get_operations()
+        if operation.type == "DepthwiseConv2dNative"
+    )
+
+
+def _conv_gradient(operation, gradient, has_amx):
+    pictures, filters = operation.inputs
+    attributes = _attributes(operation, "explicit_paddings")
+    to_pictures = tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=tf.shape(pictures),
+        filter=filters,
+        out_backprop=gradient,
+        **attributes,
+    )
+    if _is_faster_as_product(operation, has_amx):
+        return to_pictures, _products(pictures, filters, gradient, attributes)
+    to_filters = tf.raw_ops.Conv2DBackpropFilter(
+        input=pictures,
+        filter_sizes=tf.shape(filters),
+        out_backprop=gradient,
+        **attributes,
+    )
+    return to_pictures, to_filters
+
+
+@tf.RegisterGradient(_CONV)
+def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
+    return _conv_gradient(operation, gradient, has_amx=False)
+
+
+@tf.RegisterGradient(f"{_CONV}WithAmx")
+def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
+    return _conv_gradient(operation, gradient, has_amx=True)
+
+
+def _is_faster_as_product(operation, has_amx):
+    """Whether a convolution's filter gradient is, and can be, a product of matrices."""
+    shapes = [t.shape for t in (*operation.inputs, *operation.outputs)]
+    if not all(shape[1:].is_fully_defined() for shape in shapes):
+        return False
+    (_, *_), (height, width, channels_in, channels_out), (_, *places, _) = shapes
+    if (
+        operation.get_attr("data_format") != b"NHWC"
+        or operation.get_attr("padding") not in (b"SAME", b"VALID")
+        or {*operation.get_attr("strides"), *operation.get_attr("dilations")} != {1}
+        or shapes[0][-1] != channels_in  # Groups of channels.
+    ):
+        return False
+    if has_amx and height == width == 1:
+        return min(channels_in, channels_out) >= _LEAST_CHANNELS
+    weights = channels_in * channels_out
+    return weights >= _LEAST_WEIGHTS and places[0] * places[1] <= _MOST_PLACES
+
+
+def _products(pictures, filters, gradient, attributes):
+    """The gradient to filters, one product of matrices for each of their places."""
+    height, width, channels_in, channels_out = filters.shape.as_list()
+    rows, columns = gradient.shape.as_list()[1:3]
+    if attributes["padding"] == b"SAME":
+        around = [[(size - 1) // 2, size // 2] for size in (height, width)]
+        pictures = tf.pad(pictures, [[0, 0], *around, [0, 0]])
+    gradient = tf.reshape(gradient, [-1, channels_out])
+    seen = (
+        pictures[:, top : top + rows, left : left + columns]
+        for top in range(height)
+        for left in range(width)
+    )
+    products = [
+        tf.matmul(tf.reshape(part, [-1, channels_in]), gradient, transpose_a=True)
+        for part in seen
+    ]
+    return tf.reshape(tf.stack(products), filters.shape)
+
+
+@tf.RegisterGradient(_DEPTHWISE)
+def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
+    pictures, filters = operation.inputs
+    attributes = _attributes(operation, "explicit_paddings")
+    to_filters = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+        input=pictures,
+        filter_sizes=tf.shape(filters),
+        out_backprop=gradient,
+        **attributes,
+    )
+    height, width, _, multiplier = filters.shape.as_list()
+    is_convolution = (  # With the filter turned by half a circle.
+        {*attributes["strides"], *attributes["dilations"], multiplier} == {1}
+        and height % 2 == width % 2 == 1
+        and attributes["padding"] == b"SAME"
+    )
+    if is_convolution and is_fast_throughout(operation.graph):
+        to_pictures = tf.raw_ops.DepthwiseConv2dNative(
+            input=gradient, filter=tf.reverse(filters, [0, 1]), **attributes
+        )
+    else:
+        to_pictures = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=tf.shape(pictures),
+            filter=filters,
+            out_backprop=gradient,
+            **attributes,
+        )
+    return to_pictures, to_filters
+
+
+@tf.RegisterGradient(_CLIP)
+def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
+    # Of the input, not of the output: kept for this, it is not overwritten.
+    to_features = tf.raw_ops.Relu6Grad(gradients=gradient, features=operation.inputs[0])
+    return to_features, None, None
+
+
+def _attributes(operation, *others):
+    names = ("strides", "padding", "data_format", "dilations", *others)
+    return {name: operation.get_attr(name) for name in names}
