@@ -12,7 +12,9 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-_CONV, _DEPTHWISE, _CLIP = "Bfloat16Conv2D", "Bfloat16DepthwiseConv2D", "Bfloat16Relu6"
+# Names of gradients.
+_CONV, _DEPTHWISE = "Bfloat16Conv2D", "Bfloat16DepthwiseConv2D"
+_RELU, _MINIMUM = "Bfloat16BoundedRelu", "Bfloat16BoundOfRelu"
 # From where a matrix product is faster than the kernel of filter gradients.
 _LEAST_WEIGHTS = 32768  # Of one place of the filter, channels in times channels out.
 _MOST_PLACES = 17 * 17  # Of the picture that comes out.
@@ -37,11 +39,11 @@ def fast_gradients(has_amx: bool) -> Iterator[None]:
         yield
 
 
-def clip_relu6(graph: tf.Graph) -> None:
-    """Makes what reads a Relu6 of `graph` read the same values, clipped to [0, 6].
+def bound_relu(graph: tf.Graph) -> None:
+    """Makes what reads a Relu6 of `graph` read the same as the minimum of a Relu and 6.
 
-    Clipping is several times as fast in bfloat16, where it does not overwrite its
-    input; so its gradient asks for that.
+    TensorFlow makes the Relu a part of the batch norm before it, and is faster at the
+    minimum than at Relu6 in bfloat16.
     """
     if not is_fast_throughout(graph):
         return
@@ -53,19 +55,15 @@ def clip_relu6(graph: tf.Graph) -> None:
         with (
             graph.as_default(),
             graph.device(operation.device),
-            graph.gradient_override_map({"ClipByValue": _CLIP}),
+            graph.gradient_override_map({"Relu": _RELU, "Minimum": _MINIMUM}),
             tf.name_scope(f"{operation.name}/"),
         ):
-            clipped = tf.raw_ops.ClipByValue(
-                t=features,
-                clip_value_min=tf.constant(0.0, features.dtype),
-                clip_value_max=tf.constant(6.0, features.dtype),
-                name="clip",
-            )
+            six = tf.constant(6.0, features.dtype)
+            bounded = tf.minimum(tf.nn.relu(features), six)
         for reader in readers:
             for index, tensor in enumerate(reader.inputs):
                 if tensor is output:
-                    reader._update_input(index, clipped)
+                    reader._update_input(index, bounded)
 
 
 def is_fast_throughout(graph: tf.Graph) -> bool:
@@ -177,11 +175,15 @@ def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
     return to_pictures, to_filters
 
 
-@tf.RegisterGradient(_CLIP)
+@tf.RegisterGradient(_MINIMUM)
 def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
-    # Of the input, not of the output: kept for this, it is not overwritten.
-    to_features = tf.raw_ops.Relu6Grad(gradients=gradient, features=operation.inputs[0])
-    return to_features, None, None
+    bounded = operation.outputs[0]
+    return tf.raw_ops.Relu6Grad(gradients=gradient, features=bounded), None
+
+
+@tf.RegisterGradient(_RELU)
+def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
+    return gradient  # The minimum has done it.
 
 
 def _attributes(operation, *others):

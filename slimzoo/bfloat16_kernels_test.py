@@ -89,27 +89,27 @@ def test_gradients_of_depthwise_convolutions_are_tensorflows(name):
     assert ("DepthwiseConv2dNative" in kinds) == (name == "3x3")
 
 
-def test_relu6_is_clipped_and_has_its_gradient():
-    features = np.array([-1.0, 0.5, 3.0, 5.9, 6.5], np.float32)
+def test_relu6_is_bounded_and_has_its_gradient():
+    features = np.array([-1.0, 0.0, 0.5, 3.0, 5.9, 6.0, 6.5], np.float32)
     with tf.Graph().as_default() as graph:
         given = tf.constant(features)
         relu6 = tf.nn.relu6(given, name="net/Relu6")
         read = relu6 * relu6
         both = tf.concat([relu6, read], 0)
-        bfloat16_kernels.clip_relu6(graph)
+        bfloat16_kernels.bound_relu(graph)
         assert not relu6.consumers()
-        [gradient] = tf.gradients(read, given)
+        [gradient] = tf.gradients(both, given)
         with tf.Session() as session:
             values, slopes = session.run([both, gradient])
     clipped = np.clip(features, 0, 6)
     np.testing.assert_array_equal(values, np.concatenate([clipped, clipped**2]))
     inside = (features > 0) & (features < 6)
-    np.testing.assert_array_equal(slopes, np.where(inside, 2 * features, 0))
+    np.testing.assert_array_equal(slopes, np.where(inside, 1 + 2 * features, 0))
 
 
 def test_relu6_stays_beside_depthwise_convolutions_that_are_slow():
     with tf.Graph().as_default() as graph:
         relu6 = tf.nn.relu6(tf.zeros([1, 4, 4, 5]))
         tf.nn.depthwise_conv2d(relu6, tf.zeros([3, 3, 5, 1]), [1, 1, 1, 1], "SAME")
-        bfloat16_kernels.clip_relu6(graph)
+        bfloat16_kernels.bound_relu(graph)
         assert relu6.consumers()

@@ -29,7 +29,7 @@ _REWRITES = {
 _FAST_THROUGHOUT = {
     "ALLOWLIST_REMOVE": ("DepthwiseConv2dNativeBackpropInput",),
     "CLEARLIST_REMOVE": (),
-    "CLEARLIST_ADD": ("ClipByValue",),
+    "CLEARLIST_ADD": ("Minimum",),
 }
 _SLOW_IN_PART = {
     "ALLOWLIST_REMOVE": (
@@ -104,7 +104,7 @@ def building(precision: str) -> Iterator[None]:
         return
     with bfloat16_kernels.fast_gradients(has_amx="amx_bf16" in _cpu_flags()):
         yield
-    bfloat16_kernels.clip_relu6(tf.get_default_graph())
+    bfloat16_kernels.bound_relu(tf.get_default_graph())
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ def test_operation_lists_are_those_of_bfloat16_and_go_away(monkeypatch):
     with pytest.raises(KeyError), precision.operation_lists("bfloat16"):
         removed = os.environ[LISTS + "ALLOWLIST_REMOVE"].split(",")
         assert removed == ["DepthwiseConv2dNativeBackpropInput"]
-        assert os.environ[LISTS + "CLEARLIST_ADD"] == "ClipByValue"
+        assert os.environ[LISTS + "CLEARLIST_ADD"] == "Minimum"
         assert os.environ[LISTS + "CLEARLIST_REMOVE"] == "Mine"
         raise KeyError
     assert dict(os.environ) == before
@@ -170,9 +170,10 @@ def test_bfloat16_is_what_the_session_runs():
     for operation in (
         *("Conv2D", "Conv2DBackpropFilter", "Conv2DBackpropInput", "MatMul"),
         *("DepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropFilter"),
-        *("ClipByValue", "Relu6Grad"),
+        *("FusedBatchNormEx", "Relu6Grad"),
     ):
         assert found[operation] == {tf.bfloat16}, operation
+    assert tf.bfloat16 in found["Minimum"]  # That of the learning rate is not.
     for operation in "DepthwiseConv2dNativeBackpropInput", "ApplyRMSProp":
         assert found[operation] == {tf.float32}, operation
     assert "Relu6" not in found
@@ -238,7 +239,7 @@ def test_training_sets_up_rewrite_and_lists(shapes, tmp_path, monkeypatch):
         train.train(config)
     rewrites = seen["config"].graph_options.rewrite_options
     assert rewrites.auto_mixed_precision_onednn_bfloat16 == rewrites.ON
-    assert "ClipByValue" in seen[LISTS + "CLEARLIST_ADD"]
+    assert "Minimum" in seen[LISTS + "CLEARLIST_ADD"]
     assert LISTS + "CLEARLIST_ADD" not in os.environ
 
 
