@@ -17,7 +17,7 @@ from slimzoo.graph import session_config
 SHUFFLE_BUFFER = 2048  # Encoded pictures: some 200 MB of ImageNet's.
 _OUT_OF_RANGE = "label out of range"
 _LABELS_AT_ONCE = 4096
-_DECODING = re.compile(r"{{node [^}]*(Decode\w+|ParseExample\w*)}}")
+_DECODING = re.compile(r"{{node [^}]*(Decode\w+|ExtractJpegShape|ParseExample\w*)}}")
 _READING = "IteratorGetNext"  # The operation that failures of reading pass through.
 _CONVERT_AGAIN = "Convert the data set again."
 
@@ -28,8 +28,11 @@ Preprocess = Callable[..., tf.Tensor]
 _as_it_is = tf.autograph.experimental.do_not_convert
 
 
-def _decoded(dataset, serialized, labels_offset):
-    image, label = dataset.decoder.decode(serialized, ["image", "label"])
+def _decoded(dataset, serialized, labels_offset, encoded=False):
+    # Records may hold pictures that are no files (raw pixels), where sizes are known.
+    decoder = getattr(dataset, "encoded_decoder", None) if encoded else None
+    decoder = decoder or dataset.decoder
+    image, label = decoder.decode(serialized, ["image", "label"])
     label = tf.cast(label, tf.int64) - labels_offset
     classes = dataset.num_classes - labels_offset
     in_range = tf.Assert(
@@ -60,6 +63,7 @@ def train_batches(
     seed: int | None = None,
     shard: tuple[int, int] = (0, 1),
     mix: Callable[..., Any] | None = None,
+    takes_encoded: bool = False,
 ) -> tf.data.Dataset:
     """Shuffled, distorted, endless batches.
 
@@ -75,6 +79,9 @@ def train_batches(
       shard: (index, count) of this worker: of `count` workers, each reads records of
         its own, whole files as far as their number can be divided by `count`.
       mix: `f(images, labels, seed)`, applied to each batch.
+      takes_encoded: whether `preprocess` takes encoded pictures too, string scalars, as
+        those of `preprocessing_factory` do. It is given them if the data set has an
+        `encoded_decoder`.
 
     Returns:
       A data set of float32 `[batch_size, height, width, channels]` pictures and int64
@@ -92,7 +99,7 @@ def train_batches(
 
     @_as_it_is
     def example(serialized, picture_seed):
-        image, label = _decoded(dataset, serialized, labels_offset)
+        image, label = _decoded(dataset, serialized, labels_offset, takes_encoded)
         return preprocess(image, seed=picture_seed), label
 
     at_once = min(num_readers, len(shares))

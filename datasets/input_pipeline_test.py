@@ -1,12 +1,16 @@
+import functools
+import io
 import os
 import types
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from PIL import Image
 
-from datasets import bad_records, input_pipeline, record_streams, testing
+from datasets import bad_records, cifar10, input_pipeline, record_streams, testing
 from datasets.testing import NUM_CLASSES, TINY, png, record
+from preprocessing.preprocessing_factory import get_preprocessing
 from slimzoo.errors import UserError
 from slimzoo.graph import classic_graph
 
@@ -305,9 +309,49 @@ def test_iterator_starts_with_the_tables_and_gives_successive_batches(write):
         assert pairs == [[start + i, start + i + 1] for i in (0, 2, 4)]
 
 
+# Encoded pictures
+
+
+def jpeg(number):
+    content = io.BytesIO()
+    Image.new("RGB", (40, 30), (number, number, number)).save(content, "JPEG")
+    return content.getvalue()
+
+
+def trained(dataset, **options):
+    """A batch of the Inception recipe, which takes encoded pictures."""
+    preprocess = get_preprocessing("inception", is_training=True, height=8, width=8)
+    build = functools.partial(
+        input_pipeline.train_batches, dataset, preprocess, 4, seed=1, **options
+    )
+    [(images, labels)] = read(build, 1)
+    return images, labels
+
+
+def test_encoded_pictures_give_the_batches_that_decoded_ones_give(write):
+    dataset = write([record(10 * i, i % 5, jpeg(10 * i)) for i in range(7)], range(5))
+    images, labels = trained(dataset, takes_encoded=True)
+    expected, expected_labels = trained(dataset)
+    np.testing.assert_array_equal(labels, expected_labels)
+    np.testing.assert_allclose(images, expected, atol=0.02)  # Some decoded smaller.
+    del dataset.encoded_decoder  # As a data set of someone's own has none.
+    np.testing.assert_array_equal(trained(dataset, takes_encoded=True)[0], expected)
+
+
+def test_pictures_of_one_shape_are_decoded():
+    # They may be raw pixels.
+    assert cifar10.get_split("train", "").encoded_decoder is None
+
+
 # Bad records
 
-READERS = [read_eval, lambda dataset, **options: read_train(dataset, 4, **options)]
+NO_JPEG = "(jpeg::Uncompress failed. )?Invalid JPEG"
+
+READERS = [
+    read_eval,
+    lambda dataset, **options: read_train(dataset, 4, **options),
+    lambda dataset, **options: trained(dataset, takes_encoded=True, **options),
+]
 
 
 @pytest.mark.parametrize("read_all", READERS)
@@ -357,6 +401,8 @@ def test_damaged_file_is_told(write, tmp_path, read_all, damage):
         (record(1, content=b"no picture"), "Unknown image file format"),
         (record(1, content=b""), "Input is empty"),
         (record(1, content=png(1)[:40]), "Invalid PNG"),
+        (record(1, content=jpeg(1)[:300]), NO_JPEG),
+        (record(1, content=b"\xff\xd8\xff\xff\xd9"), NO_JPEG),
         (b"", "Input is empty"),
         (b"no example", "Could not parse example"),
     ],

@@ -109,6 +109,7 @@ class Descriptor:
             data_sources=sources,
             reader=reader,
             decoder=self.decoder(),
+            encoded_decoder=self.encoded_decoder(),
             num_samples=self.splits_to_sizes[split_name] if size is None else size,
             items_to_descriptions=dict(self.items_to_descriptions),
             num_classes=max(names) + 1 if names else self.num_classes,
@@ -140,6 +141,23 @@ class Descriptor:
             **self.more_items,
         }
         return slim.tfexample_decoder.TFExampleDecoder(self.features(), items)
+
+    def encoded_decoder(self) -> slim.tfexample_decoder.TFExampleDecoder | None:
+        """Gives image, as the string that it is in the record, and label.
+
+        None where all pictures have one shape: these may be raw pixels.
+        """
+        if self.image_shape:
+            return None
+        features = self.features()
+        keys = {"image": "image/encoded", "label": "image/class/label"}
+        return slim.tfexample_decoder.TFExampleDecoder(
+            {key: features[key] for key in keys.values()},
+            {
+                item: slim.tfexample_decoder.Tensor(key, shape=[])
+                for item, key in keys.items()
+            },
+        )
 
     def shard_names(self, split_name: str, num_shards: int) -> list[str]:
         """The files that a converter writes one split to."""

@@ -4,6 +4,11 @@ Crops as in Szegedy et al., Going deeper with convolutions, 2014:
 https://arxiv.org/abs/1409.4842; colours as in Howard, Some improvements on deep
 convolutional neural network based image classification, 2013:
 https://arxiv.org/abs/1312.5402
+
+Training takes encoded pictures too, of which it decodes no more than the crop. For the
+same seed the result is that of the decoded picture, unless the crop is at least 2, 4 or
+8 times as high and wide as the result: then it is decoded at that fraction of its size,
+where a decoded picture would be resized without smoothing.
 """
 
 import functools
@@ -13,7 +18,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 
-from preprocessing import ops
+from preprocessing import encoded, ops, recoloring
 from preprocessing.registry import register
 
 _RESIZE_METHODS = (
@@ -23,11 +28,14 @@ _RESIZE_METHODS = (
     tf.image.ResizeMethod.AREA,
 )
 
+_BRIGHTNESS = 32.0 / 255.0
+_SATURATION = 0.5, 1.5
+
 _brightness = functools.partial(
-    tf2.image.stateless_random_brightness, max_delta=32.0 / 255.0
+    tf2.image.stateless_random_brightness, max_delta=_BRIGHTNESS
 )
 _saturation = functools.partial(
-    tf2.image.stateless_random_saturation, lower=0.5, upper=1.5
+    tf2.image.stateless_random_saturation, lower=_SATURATION[0], upper=_SATURATION[1]
 )
 _hue = functools.partial(tf2.image.stateless_random_hue, max_delta=0.2)
 _contrast = functools.partial(tf2.image.stateless_random_contrast, lower=0.5, upper=1.5)
@@ -110,11 +118,13 @@ def distorted_bounding_box_crop(
     max_attempts: int = 100,
     scope: str | None = None,
     seed: Any = None,
+    least: tuple[int, int] | None = None,
 ) -> tuple[Any, Any]:
     """Crops one picture to a random box around what it shows.
 
     Args:
-      image: `[height, width, channels]` of any type.
+      image: `[height, width, channels]` of any type, or an encoded picture, a string
+        scalar, of which no more than the crop is decoded.
       bbox: float32 `[1, boxes, 4]`, each box `(ymin, xmin, ymax, xmax)` in fractions
         of the picture's sides; without any, the whole picture is the box.
       min_object_covered: least fraction of one of the boxes that the crop covers.
@@ -123,22 +133,35 @@ def distorted_bounding_box_crop(
       max_attempts: after which the whole picture is returned.
       scope: name scope.
       seed: int32 or int64 `[2]`, fixes the box.
+      least: height and width. The crop of an encoded JPEG is made smaller by 2, 4 or 8
+        if it still has as many pixels then.
 
     Returns:
       The crop, and its box as float32 `[1, 1, 4]`.
     """
     with tf.name_scope(scope, "distorted_bounding_box_crop", [image, bbox]):
         (seed,) = ops.split_seed(seed, 1)
-        begin, size, distorted_bbox = tf2.image.stateless_sample_distorted_bounding_box(
-            tf.shape(image),
-            bounding_boxes=bbox,
-            seed=seed,
-            min_object_covered=min_object_covered,
-            aspect_ratio_range=aspect_ratio_range,
-            area_range=area_range,
-            max_attempts=max_attempts,
-            use_image_if_no_bounding_boxes=True,
-        )
+
+        def random_box(shape):
+            return tf2.image.stateless_sample_distorted_bounding_box(
+                shape,
+                bounding_boxes=bbox,
+                seed=seed,
+                min_object_covered=min_object_covered,
+                aspect_ratio_range=aspect_ratio_range,
+                area_range=area_range,
+                max_attempts=max_attempts,
+                use_image_if_no_bounding_boxes=True,
+            )
+
+        def random_window(size):
+            shape = tf.concat([size, [encoded.CHANNELS]], 0)
+            begin, size, distorted_bbox = random_box(shape)
+            return begin[:2], size[:2], distorted_bbox
+
+        if encoded.is_encoded(image):
+            return encoded.crop(image, random_window, least)
+        begin, size, distorted_bbox = random_box(tf.shape(image))
         crop = tf.slice(image, begin, size)
         crop.set_shape([None, None, image.shape[-1]])
         return crop, distorted_bbox
@@ -160,7 +183,8 @@ def preprocess_for_train(
 
     Args:
       image: `[height, width, channels]`; integers over their type's whole range, or
-        float32 in [0, 1].
+        float32 in [0, 1]; or an encoded picture, a string scalar, which is decoded
+        as far as need be and to three channels.
       height: of the result, in pixels.
       width: of the result, in pixels.
       bbox: boxes around what the picture shows, see `distorted_bounding_box_crop`;
@@ -176,18 +200,14 @@ def preprocess_for_train(
     Returns:
       float32 `[height, width, channels]` in [-1, 1].
     """
-    seeds = ops.split_seed(seed, 5)
-    crop_seed, method_seed, flip_seed, ordering_seed, color_seed = seeds
+    crop_seed, seed = ops.split_seed(seed, 2)
+
+    def summarize(name, image, boxes=None):
+        if add_image_summaries and not encoded.is_encoded(image):
+            ops.add_image_summary(name, image, boxes)
 
     def resize(image, case):
         return tf.image.resize_images(image, [height, width], _RESIZE_METHODS[case])
-
-    def distort(image, case):
-        return distort_color(image, case, fast_mode, seed=color_seed)
-
-    def summarize(name, image, boxes=None):
-        if add_image_summaries:
-            ops.add_image_summary(name, image, boxes)
 
     with tf.name_scope(scope, "distort_image", [image]):
         if bbox is None:
@@ -195,22 +215,55 @@ def preprocess_for_train(
         summarize("image_with_bounding_boxes", image, bbox)
         if random_crop:
             # Before the conversion, which then has less to convert.
-            crop, crop_bbox = distorted_bounding_box_crop(image, bbox, seed=crop_seed)
+            crop, crop_bbox = distorted_bounding_box_crop(
+                image, bbox, seed=crop_seed, least=(height, width)
+            )
             summarize("images_with_distorted_bounding_box", image, crop_bbox)
             image = crop
-        image = ops.to_rgb(tf.image.convert_image_dtype(image, tf.float32))
-        image = apply_with_random_selector(
-            image, resize, 1 if fast_mode else len(_RESIZE_METHODS), method_seed
-        )
-        summarize("cropped_resized_image", image)
-        image = tf2.image.stateless_random_flip_left_right(image, flip_seed)
-        image = apply_with_random_selector(
-            image, distort, 1 if fast_mode else len(_ORDERINGS), ordering_seed
-        )
+        elif encoded.is_encoded(image):
+            image = encoded.decode(image)
+        # Bytes are resized as they are: a fourth of what floats are to read.
+        unit = 255.0 if fast_mode and image.dtype == tf.uint8 else 1.0
+        if unit == 1.0:
+            image = tf.image.convert_image_dtype(image, tf.float32)
+        image = ops.to_rgb(image)
+        if fast_mode:
+            image = ops.resize(image, height, width)
+            summarize("cropped_resized_image", image / unit)
+            image = _mirror_and_distort(image, unit, seed)
+        else:
+            method_seed, flip_seed, ordering_seed, color_seed = ops.split_seed(seed, 4)
+            image = apply_with_random_selector(
+                image, resize, len(_RESIZE_METHODS), method_seed
+            )
+            summarize("cropped_resized_image", image)
+            image = tf2.image.stateless_random_flip_left_right(image, flip_seed)
+            image = apply_with_random_selector(
+                image,
+                lambda image, case: distort_color(image, case, False, seed=color_seed),
+                len(_ORDERINGS),
+                ordering_seed,
+            )
+            image = _to_symmetric_range(image)
         if use_grayscale:
             image = ops.to_grayscale(image)
         summarize("final_distorted_image", image)
-        return _to_symmetric_range(image)
+        return image
+
+
+def _mirror_and_distort(image: Any, unit: float, seed: Any) -> Any:
+    """What the fast mode does to the picture, from 0 to `unit`, at its final size."""
+    # One draw for all, as each takes time.
+    place, brightness, saturation = tf.unstack(tf.random.stateless_uniform([3], seed))
+    image = tf.cond(place < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
+    low, high = _SATURATION
+    return recoloring.brighten_and_saturate(
+        image,
+        (2 * brightness - 1) * _BRIGHTNESS,
+        low + (high - low) * saturation,
+        unit,
+        value_range=(-1.0, 1.0),
+    )
 
 
 def preprocess_for_eval(
@@ -254,6 +307,7 @@ def preprocess_for_eval(
     scale=127.5,
     source="https://arxiv.org/abs/1409.4842",
     central_fraction=lambda fraction, *_: {"central_fraction": fraction},
+    trains_on_encoded=True,
 )
 def preprocess_image(
     image: Any,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from preprocessing import inception_preprocessing
+from preprocessing import inception_preprocessing, recoloring
 from preprocessing.testing import coordinates, picture, run, run_on_seeds
 
 WHOLE = [[[0.0, 0.0, 1.0, 1.0]]]
@@ -152,7 +152,7 @@ def test_training(fast_mode):
 
 def test_fast_training_is_the_crop_resized_when_nothing_else_happens(monkeypatch):
     monkeypatch.setattr(
-        inception_preprocessing, "distort_color", lambda image, *args, **kwargs: image
+        recoloring, "brighten_and_saturate", lambda image, *_, **__: image * 2 - 1
     )
     source = coordinates(60, 90) / [[[60, 90, 1]]]
     corners = set()

@@ -14,7 +14,7 @@ from slimzoo.errors import UserError
 
 
 def split_seed(seed: Any, count: int) -> list[Any]:
-    """Returns `count` independent seeds.
+    """Returns `count` independent seeds, of which a single one is `seed` itself.
 
     Args:
       seed: int32 or int64 `[2]`; None draws one, as the graph-level seed governs.
@@ -22,6 +22,8 @@ def split_seed(seed: Any, count: int) -> list[Any]:
     """
     if seed is None:
         seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+    elif count == 1:
+        return [seed]
     return tf.unstack(tf.random.split(seed, count))
 
 
@@ -78,25 +80,51 @@ def resize(image: Any, height: Any, width: Any) -> Any:
 
 def random_crop(image: Any, height: int, width: int, seed: Any) -> Any:
     """Cuts `height` x `width` pixels out of the picture, anywhere in it."""
-    spare = _spare(image, height, width)
+    _require_known_to_fit(image, height, width)
+    offset = random_offset(tf.shape(image)[:2], height, width, seed)
+    return _crop(image, offset, height, width)
+
+
+def random_offset(size: Any, height: int, width: int, seed: Any) -> Any:
+    """Where `height` x `width` pixels are cut out of a picture of a size.
+
+    Args:
+      size: int32 `[2]`, height and width of the picture.
+      height: of the crop.
+      width: of the crop.
+      seed: `[2]`.
+
+    Returns:
+      int32 `[2]`, the first row and column.
+    """
+    spare = _spare(size, height, width)
     offset = tf.random.stateless_uniform([2], seed, maxval=tf.int32.max, dtype=tf.int32)
-    return _crop(image, offset % (spare + 1), height, width)
+    return offset % (spare + 1)
 
 
 def central_crop(image: Any, height: int, width: int) -> Any:
     """Cuts `height` x `width` pixels out of the middle of the picture."""
-    return _crop(image, _spare(image, height, width) // 2, height, width)
+    _require_known_to_fit(image, height, width)
+    offset = _spare(tf.shape(image)[:2], height, width) // 2
+    return _crop(image, offset, height, width)
 
 
-def _spare(image: Any, height: int, width: int) -> Any:
-    """How many rows and columns a crop leaves over; an error if it does not fit."""
-    message = f"A crop of {height}x{width} pixels does not fit in the picture"
+def _require_known_to_fit(image: Any, height: int, width: int) -> None:
     rows, columns, _ = image.shape.as_list()
     if (rows or height) < height or (columns or width) < width:
         raise UserError(
-            f"{message}, which has {rows}x{columns}; ask for a smaller one."
+            f"{_misfit(height, width)}, which has {rows}x{columns}; ask for a smaller "
+            "one."
         )
-    size = tf.shape(image)[:2]
+
+
+def _misfit(height: int, width: int) -> str:
+    return f"A crop of {height}x{width} pixels does not fit in the picture"
+
+
+def _spare(size: Any, height: int, width: int) -> Any:
+    """How many rows and columns a crop leaves over; an error if it does not fit."""
+    message = _misfit(height, width)
     fits = tf.debugging.assert_greater_equal(size, [height, width], message=message)
     with tf.control_dependencies([fits]):
         return size - [height, width]

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 import preprocessing
+from preprocessing import encoded
 from preprocessing.registry import RECIPES, UNKNOWN, Recipe
 from slimzoo.errors import UserError
 from slimzoo.registry import Registry, import_modules
@@ -41,7 +42,8 @@ def get_preprocessing(
     Returns:
       `preprocessing_fn(image, output_height=None, output_width=None, **kwargs)`.
       `image` is a uint8 `[height, width, channels]` of one or three channels,
-      known when the graph is built or not. The result is float32 `[output_height,
+      known when the graph is built or not; or an encoded picture, a string scalar,
+      which is decoded to three channels. The result is float32 `[output_height,
       output_width, channels]` in the range that the recipe states; it has one
       channel with `use_grayscale`, otherwise three, and as many as the picture in
       lenet's recipe. Keyword arguments go to the recipe's `preprocess_image`;
@@ -62,8 +64,12 @@ def get_preprocessing(
                 f"{output_height} and {output_width}; give both to get_preprocessing "
                 "or to the function it returns."
             )
+        if not encoded.is_encoded(image):
+            image = tf.ensure_shape(image, [None, None, None])
+        elif not (is_training and recipe.trains_on_encoded):
+            image = encoded.decode(image)
         return recipe.preprocess_image(
-            tf.ensure_shape(image, [None, None, None]),
+            image,
             output_height,
             output_width,
             is_training=is_training,

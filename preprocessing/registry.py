@@ -28,6 +28,8 @@ class Recipe:
       central_fraction: `f(fraction, height, width)`, the keyword arguments with which
         evaluation shows the central `fraction` of each side (of the shorter one, where
         pictures keep their proportions); None where pictures are not resized.
+      trains_on_encoded: whether `preprocess_image` takes encoded pictures too, string
+        scalars, with `is_training`; for others they are decoded before.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Recipe:
     scale: float | None
     source: str
     central_fraction: Callable[[float, int, int], dict[str, Any]] | None = None
+    trains_on_encoded: bool = False
 
 
 RECIPES: Registry[Recipe] = Registry(UNKNOWN)

@@ -137,6 +137,7 @@ def _batches(
             config.batch_size,
             labels_offset=info.labels_offset,
             num_readers=config.num_readers,
+            takes_encoded=True,
             num_threads=config.num_preprocessing_threads,
             seed=seed,
             shard=(config.task, config.worker_replicas),
