@@ -11,6 +11,7 @@ from absl import flags
 
 from slimzoo import cli, config
 from slimzoo.config import (
+    BenchmarkConfig,
     ClassifyConfig,
     ConvertConfig,
     DownloadConfig,
@@ -29,7 +30,13 @@ CONFIGS = {
     "export_inference_graph": ExportConfig,
     "download_and_convert_data": ConvertConfig,
 }
-ALL_CONFIGS = [*CONFIGS.values(), ClassifyConfig, DownloadConfig, ListConfig]
+ALL_CONFIGS = [
+    *CONFIGS.values(),
+    BenchmarkConfig,
+    ClassifyConfig,
+    DownloadConfig,
+    ListConfig,
+]
 # The original's "test" is a split that half of its data sets lack; here the default
 # is the data set's own evaluation split.
 # They take rectangles, too.

@@ -38,7 +38,7 @@ def call(script, *arguments, check=True):
     output, errors = io.StringIO(), io.StringIO()
     statuses = []
 
-    def execute(main, config_class, operands=""):
+    def execute(main, config_class, operands="", tensorflow=True):
         values = flags.FlagValues()
         cli.define_all(config_class, values)
         try:
@@ -47,7 +47,9 @@ def call(script, *arguments, check=True):
             print(f"FATAL Flags parsing error: {error}", file=sys.stderr)
             statuses.append(1)
             return
-        statuses.append(cli.execute(main, config_class, operands, values, rest))
+        statuses.append(
+            cli.execute(main, config_class, operands, values, rest, tensorflow)
+        )
 
     logger, handler = logging.getLogger("absl"), logging.StreamHandler(errors)
     level = logger.level

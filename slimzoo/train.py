@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import tensorflow.compat.v1 as tf
@@ -33,21 +34,31 @@ from slimzoo.train_graph import Dataset, TrainGraph
 STOP_GRACE_SECS = 5
 
 
-def train(config: TrainConfig) -> None:
+def train(
+    config: TrainConfig, extra_hooks: Sequence[tf.train.SessionRunHook] = ()
+) -> None:
     """Trains a network as `config` says; checkpoints go to its `train_dir`.
 
     Goes on from the latest checkpoint in `train_dir`, if there is one.
+
+    Args:
+      config: options.
+      extra_hooks: of the session, for programs that watch or end it.
 
     Raises:
       UserError: for what the user can mend.
     """
     _check(config)
     joined = cluster.join(config)
-    if joined is not None and _train(joined, given=config):
+    if joined is not None and _train(joined, config, extra_hooks):
         cluster.finish(joined)
 
 
-def _train(config: TrainConfig, given: TrainConfig) -> bool:
+def _train(
+    config: TrainConfig,
+    given: TrainConfig,
+    extra_hooks: Sequence[tf.train.SessionRunHook],
+) -> bool:
     """Trains; whether it came to its end, instead of being stopped by a signal."""
     own_checkpoint = checkpoints.latest(config.train_dir)
     if own_checkpoint and _is_finished(config, own_checkpoint):
@@ -82,6 +93,7 @@ def _train(config: TrainConfig, given: TrainConfig) -> bool:
                 *graph.hooks,
                 *_hooks(config, info, dataset, graph, saver),
                 *cluster.hooks(config, graph.train_op),
+                *extra_hooks,
             ]
             if not cluster_session.leaves_late(config):
                 session_hooks.append(stop_on_signals)
@@ -208,9 +220,18 @@ def _session(
     saver: tf.train.Saver,
     session_hooks: list[tf.train.SessionRunHook],
 ) -> tf.train.MonitoredSession:
-    scaffold = tf.train.Scaffold(init_fn=init_fn, summary_op=tf.summary.merge_all())
+    is_chief = config.task == 0
+    scaffold = tf.train.Scaffold(
+        init_fn=init_fn,
+        summary_op=tf.summary.merge_all(),
+        # Otherwise there would be another, with operations of its own.
+        saver=saver if is_chief else None,
+        # What the chief has just made need not be looked for twice: `ready_op`, which
+        # comes next, looks for all of it. The others wait for it.
+        ready_for_local_init_op=tf.constant([], tf.string) if is_chief else None,
+    )
     options = precision.configure(cluster.session_config(config), config.precision)
-    if config.task > 0:
+    if not is_chief:
         return tf.train.MonitoredSession(
             cluster_session.WaitForChief(config.master, scaffold, options),
             session_hooks,

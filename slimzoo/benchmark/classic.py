@@ -1,0 +1,231 @@
+"""The way of 2017: queue runners, float32, nothing frozen, slim's own loops.
+
+Its pieces are those that slim's scripts had: `DatasetDataProvider`, `tf.train.batch`, a
+prefetch queue, `slim.learning.train`, `slim.evaluation.evaluate_once` with streaming
+metrics. Networks are ours, whose graphs are the same.
+"""
+
+import pathlib
+import tempfile
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+from datasets import dataset_utils
+from deployment import model_deploy
+from slimzoo.benchmark import classic_preprocessing, ours
+from slimzoo.benchmark.clock import Clock
+from slimzoo.graph import classic_graph
+from slimzoo.model_info import ModelInfo
+
+Request = dict[str, Any]
+
+_NUM_THREADS = 4  # Of preprocessing, and of readers in training.
+_WEIGHT_DECAY = 0.00004
+_AUXILIARY_LOSS_WEIGHT = 0.4
+
+
+def _decoder() -> slim.tfexample_decoder.TFExampleDecoder:
+    handlers = slim.tfexample_decoder
+    features = {
+        "image/encoded": tf.FixedLenFeature((), tf.string, ""),
+        "image/format": tf.FixedLenFeature((), tf.string, "jpeg"),
+        "image/class/label": tf.FixedLenFeature([], tf.int64, -1),
+    }
+    items = {
+        "image": handlers.Image("image/encoded", "image/format"),
+        "label": handlers.Tensor("image/class/label"),
+    }
+    return handlers.TFExampleDecoder(features, items)
+
+
+def _batches(
+    info: ModelInfo, dataset: Any, batch_size: int, is_training: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Pictures `[batch, height, width, channels]` and labels, out of queues."""
+    ahead = batch_size * (10 if is_training else 1)
+    provider = slim.dataset_data_provider.DatasetDataProvider(
+        slim.dataset.Dataset(
+            dataset.data_sources,
+            tf.TFRecordReader,
+            _decoder(),
+            dataset.num_samples,
+            dataset.items_to_descriptions,
+        ),
+        common_queue_capacity=2 * ahead,
+        common_queue_min=ahead,
+        num_readers=_NUM_THREADS if is_training else 1,
+        shuffle=is_training,
+    )
+    image, label = provider.get(["image", "label"])
+    image = classic_preprocessing.get(info, is_training)(image)
+    return tf.train.batch(
+        [image, label],
+        batch_size,
+        num_threads=_NUM_THREADS,
+        capacity=5 * batch_size,
+    )
+
+
+def _queue(request: Request, info: ModelInfo, dataset: Any) -> Any:
+    """The queue of batches with one-hot labels, from which clones take."""
+    images, labels = _batches(info, dataset, request["batch_size"], is_training=True)
+    labels = slim.one_hot_encoding(labels, info.num_classes)
+    return slim.prefetch_queue.prefetch_queue(
+        [images, labels], capacity=2 * request["num_clones"]
+    )
+
+
+def train(request: Request, clock: Clock) -> None:
+    """Training by `slim.learning.train`."""
+    tf.disable_eager_execution()  # Else its threads take no step for one of a graph.
+    info, dataset = ours.model_and_data(request, is_training=True)
+    deployment = model_deploy.DeploymentConfig(
+        num_clones=request["num_clones"], clone_on_cpu=True
+    )
+    with (
+        classic_graph(request["seed"]),
+        tempfile.TemporaryDirectory(dir=request["scratch"]) as train_dir,
+    ):
+        train_tensor, summary = _train_graph(request, info, dataset, deployment)
+        images = request["batch_size"] * request["num_clones"]
+
+        def step(*arguments):
+            loss, should_stop = slim.learning.train_step(*arguments)
+            return loss, clock.tick(images) or should_stop
+
+        slim.learning.train(
+            train_tensor,
+            logdir=train_dir,
+            train_step_fn=step,
+            summary_op=summary,
+            log_every_n_steps=10,
+            save_summaries_secs=request["save_summaries_secs"],
+            save_interval_secs=600,
+            session_config=tf.ConfigProto(allow_soft_placement=True),
+        )
+
+
+def _train_graph(request, info, dataset, deployment):
+    """What takes a step and gives the loss, and all summaries."""
+    with tf.device(deployment.variables_device()):
+        global_step = slim.create_global_step()
+    network = info.network_fn(is_training=True, weight_decay=_WEIGHT_DECAY)
+    with tf.device(deployment.inputs_device()):
+        queue = _queue(request, info, dataset)
+
+    def clone_fn(queue):
+        images, labels = queue.dequeue()
+        logits, end_points = network(images)
+        if "AuxLogits" in end_points:
+            tf.losses.softmax_cross_entropy(
+                labels,
+                end_points["AuxLogits"],
+                weights=_AUXILIARY_LOSS_WEIGHT,
+                scope="aux_loss",
+            )
+        tf.losses.softmax_cross_entropy(labels, logits)
+        return end_points
+
+    clones = model_deploy.create_clones(deployment, clone_fn, [queue])
+    updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
+    with tf.device(deployment.optimizer_device()):
+        decay_steps = int(dataset.num_samples / request["batch_size"] * 2.0)
+        rate = tf.train.exponential_decay(
+            0.01, global_step, max(1, decay_steps), 0.94, staircase=True
+        )
+        optimizer = tf.train.RMSPropOptimizer(
+            rate, decay=0.9, momentum=0.9, epsilon=1.0
+        )
+    loss, gradients = model_deploy.optimize_clones(clones, optimizer)
+    _summarize(clones[0], loss, rate)
+    updates.append(optimizer.apply_gradients(gradients, global_step))
+    with tf.control_dependencies([tf.group(*updates)]):
+        return tf.identity(loss, name="train_op"), tf.summary.merge_all()
+
+
+def _summarize(clone, loss, rate):
+    for name, value in clone.outputs.items():
+        tf.summary.histogram(f"activations/{name}", value)
+        tf.summary.scalar(f"sparsity/{name}", tf.nn.zero_fraction(value))
+    for part in tf.losses.get_losses(clone.scope):
+        tf.summary.scalar(f"losses/{part.op.name}", part)
+    for variable in slim.get_model_variables():
+        tf.summary.histogram(variable.op.name, variable)
+    tf.summary.scalar("learning_rate", rate)
+    tf.summary.scalar("total_loss", loss)
+
+
+def inference(request: Request, clock: Clock) -> None:
+    """Evaluation by `slim.evaluation.evaluate_once`."""
+    info, dataset = ours.model_and_data(request, is_training=False)
+    path = ours.checkpoint(request, info, clock)
+    with (
+        classic_graph(request["seed"]),
+        tempfile.TemporaryDirectory(dir=request["scratch"]) as eval_dir,
+    ):
+        slim.get_or_create_global_step()
+        images, labels = _batches(
+            info, dataset, request["batch_size"], is_training=False
+        )
+        logits, _ = info.network_fn()(images)
+        values, updates = slim.metrics.aggregate_metric_map(
+            {
+                "Accuracy": slim.metrics.streaming_accuracy(
+                    tf.argmax(logits, 1), labels
+                ),
+                "Recall_5": slim.metrics.streaming_recall_at_k(logits, labels, 5),
+            }
+        )
+        for name, value in values.items():
+            tf.summary.scalar(f"eval/{name}", value)
+        slim.evaluation.evaluate_once(
+            master="",
+            checkpoint_path=path,
+            logdir=eval_dir,
+            num_evals=2**31,
+            eval_op=list(updates.values()),
+            variables_to_restore=slim.get_variables_to_restore(),
+            hooks=[ours.TickHook(clock, request["batch_size"])],
+        )
+
+
+def input(request: Request, clock: Clock) -> None:
+    """The input of training alone."""
+    info, dataset = ours.model_and_data(request, is_training=True)
+    with classic_graph(request["seed"]), tf.Session() as session:
+        images, labels = _queue(request, info, dataset).dequeue()
+        step = tf.group(images, labels)
+        session.run(tf.global_variables_initializer())
+        coordinator = tf.train.Coordinator()
+        threads = tf.train.start_queue_runners(session, coordinator)
+        ours.take_steps(lambda: session.run(step), request["batch_size"], clock)
+        coordinator.request_stop()
+        coordinator.join(threads, ignore_live_threads=True)
+
+
+def conversion(request: Request, clock: Clock) -> None:
+    """Conversion of a folder: each picture is decoded in a session."""
+    photos = sorted(pathlib.Path(request["source_dir"]).glob("*/*.jpg"))
+    with tempfile.TemporaryDirectory(dir=request["scratch"]) as target:
+        clock.begin()
+        convert(photos, pathlib.Path(target, "records"))
+        clock.end(len(photos))
+
+
+def convert(photos: list[pathlib.Path], path: pathlib.Path) -> None:
+    """Writes a record of each JPEG file; the class is the folder's number by name."""
+    class_names = sorted({photo.parent.name for photo in photos})
+    with tf.Graph().as_default(), tf.Session() as session:
+        content = tf.placeholder(tf.string)
+        decoded = tf.image.decode_jpeg(content, channels=3)
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for photo in photos:
+                encoded = tf.gfile.GFile(str(photo), "rb").read()
+                height, width, _ = session.run(decoded, {content: encoded}).shape
+                label = class_names.index(photo.parent.name)
+                example = dataset_utils.image_to_tfexample(
+                    encoded, b"jpg", height, width, label
+                )
+                writer.write(example.SerializeToString())

@@ -1,0 +1,82 @@
+"""What the machine is, and what it can do at most."""
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+import time
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from nets.nets_factory import NETWORKS, get_network_fn
+from slimzoo import complexity
+from slimzoo.benchmark.clock import Clock
+from slimzoo.graph import classic_graph, session_config
+
+_CPU_INFO = pathlib.Path("/proc/cpuinfo")
+_TOLD_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+_PACKAGES = ("tensorflow", "tf-keras", "tf-slim", "keras", "numpy")
+_SIDES = (4096, 2048)  # Of the matrices; the first, unless it takes long.
+_LONG = 5.0  # Seconds.
+_PRODUCTS = 5
+
+
+def describe() -> dict[str, Any]:
+    """The CPU's name, cores for this process, flags that matter, and versions."""
+    lines = _CPU_INFO.read_text().splitlines() if _CPU_INFO.exists() else []
+    facts = {
+        key.strip(): value.strip()
+        for key, _, value in (s.partition(":") for s in lines)
+    }
+    flags = set(facts.get("flags", "").split())
+    return {
+        "cpu": facts.get("model name") or platform.processor() or platform.machine(),
+        "family": f"{facts.get('cpu family', '?')}, model {facts.get('model', '?')}",
+        "cores": len(os.sched_getaffinity(0)),
+        "flags": [flag for flag in _TOLD_FLAGS if flag in flags],
+        "lacks": [flag for flag in _TOLD_FLAGS if flag not in flags],
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def peak(request: dict[str, Any], clock: Clock) -> dict[str, Any]:
+    """GFLOP/s of a product of square matrices in a precision: the best of some."""
+    kind = tf.as_dtype(request["precision"])
+    best = 0.0
+    for side in _SIDES:
+        with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+            factors = [
+                tf.Variable(tf.cast(tf.random_uniform([side, side], seed=i), kind))
+                for i in (1, 2)
+            ]
+            session.run(tf.global_variables_initializer())
+            product = tf.matmul(*factors).op
+            times = []
+            while len(times) < _PRODUCTS and sum(times) < _LONG:
+                start = time.perf_counter()
+                session.run(product)
+                times.append(time.perf_counter() - start)
+        best = 2 * side**3 / min(times) / 1e9
+        if len(times) > 1:  # The first includes what happens once.
+            break
+    return {"gflops": best, "side": side}
+
+
+def count(request: dict[str, Any], clock: Clock) -> dict[str, Any]:
+    """Multiply-adds of a picture at the size of the request."""
+    network = NETWORKS[request["model_name"]]
+    shape = [1, *request["image_size"], network.channels]
+    with classic_graph() as graph:
+        images = tf.placeholder(tf.float32, shape)
+        logits, _ = get_network_fn(network.name, network.classes)(images)
+        return {"multiply_adds": complexity.multiply_adds(graph, logits)}

@@ -1,0 +1,51 @@
+"""What our networks are called elsewhere."""
+
+# Attribute of keras.applications, and arguments besides.
+KERAS = {
+    "mobilenet_v1": ("MobileNet", {}),
+    "mobilenet_v1_075": ("MobileNet", {"alpha": 0.75}),
+    "mobilenet_v1_050": ("MobileNet", {"alpha": 0.5}),
+    "mobilenet_v1_025": ("MobileNet", {"alpha": 0.25}),
+    "mobilenet_v2": ("MobileNetV2", {}),
+    "mobilenet_v2_140": ("MobileNetV2", {"alpha": 1.4}),
+    "mobilenet_v2_035": ("MobileNetV2", {"alpha": 0.35}),
+    "mobilenet_v3_large": ("MobileNetV3Large", {"include_preprocessing": False}),
+    "mobilenet_v3_small": ("MobileNetV3Small", {"include_preprocessing": False}),
+    "inception_v3": ("InceptionV3", {}),
+    "inception_resnet_v2": ("InceptionResNetV2", {}),
+    "resnet_v1_50": ("ResNet50", {}),
+    "resnet_v1_101": ("ResNet101", {}),
+    "resnet_v1_152": ("ResNet152", {}),
+    "resnet_v2_50": ("ResNet50V2", {}),
+    "resnet_v2_101": ("ResNet101V2", {}),
+    "resnet_v2_152": ("ResNet152V2", {}),
+    "vgg_16": ("VGG16", {}),
+    "vgg_19": ("VGG19", {}),
+    "nasnet_mobile": ("NASNetMobile", {}),
+    "nasnet_large": ("NASNetLarge", {}),
+}
+
+# Name of the model for timm.create_model.
+TIMM = {
+    "mobilenet_v1": "mobilenetv1_100",
+    "mobilenet_v2": "mobilenetv2_100",
+    "mobilenet_v2_140": "mobilenetv2_140",
+    "mobilenet_v2_035": "mobilenetv2_035",
+    "mobilenet_v3_large": "tf_mobilenetv3_large_100",
+    "mobilenet_v3_large_minimalistic": "tf_mobilenetv3_large_minimal_100",
+    "mobilenet_v3_small": "tf_mobilenetv3_small_100",
+    "mobilenet_v3_small_minimalistic": "tf_mobilenetv3_small_minimal_100",
+    "inception_v3": "inception_v3",
+    "inception_v4": "inception_v4",
+    "inception_resnet_v2": "inception_resnet_v2",
+    "resnet_v1_50": "resnet50",
+    "resnet_v1_101": "resnet101",
+    "resnet_v1_152": "resnet152",
+    "resnet_v2_50": "resnetv2_50",
+    "resnet_v2_101": "resnetv2_101",
+    "vgg_a": "vgg11",
+    "vgg_16": "vgg16",
+    "vgg_19": "vgg19",
+    "nasnet_large": "nasnetalarge",
+    "pnasnet_large": "pnasnet5large",
+}

@@ -1,0 +1,210 @@
+"""What is measured of ours: the code of the scripts, each time."""
+
+import contextlib
+import copy
+import pathlib
+import tempfile
+import time
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+
+from datasets import (
+    bad_records,
+    dataset_factory,
+    download_and_convert_folder,
+    input_pipeline,
+)
+from nets.nets_factory import NETWORKS
+from slimzoo import evaluate, model_info, predictor, train_config
+from slimzoo import export as exporting
+from slimzoo import train as training
+from slimzoo.benchmark.clock import Clock
+from slimzoo.benchmark.plan import OURS
+from slimzoo.config import EvalConfig, ExportConfig
+from slimzoo.graph import classic_graph, session_config
+from slimzoo.model_info import ModelInfo
+
+Request = dict[str, Any]
+_ROUNDS = 1000  # Of a split: as good as endless.
+
+
+class TickHook(tf.train.SessionRunHook):
+    """Tells the clock of each step, and ends a session when that is enough."""
+
+    def __init__(self, clock: Clock, images: int):
+        """Each step takes so many images."""
+        self._clock, self._images = clock, images
+
+    def after_run(self, run_context, run_values):
+        """Tells the clock."""
+        if self._clock.tick(self._images):
+            run_context.request_stop()
+
+
+def model_and_data(request: Request, is_training: bool) -> tuple[ModelInfo, Any]:
+    """The network, with the classes of the data set, and the split that it sees.
+
+    Raises:
+      UserError: where there is no such data.
+    """
+    config = EvalConfig(
+        model_name=request["model_name"],
+        use_grayscale=_is_gray(request),
+        dataset_name=request["dataset_name"],
+        dataset_dir=request["dataset_dir"],
+    )
+    info = model_info.settle(config, {}, tuple(request["image_size"]))
+    descriptor = dataset_factory.describe(info.dataset_name, request["dataset_dir"])
+    if is_training:
+        split = request["train_split_name"]
+    else:
+        split = request["eval_split_name"] or descriptor.evaluation_split
+    dataset = dataset_factory.get_dataset(
+        info.dataset_name, split, request["dataset_dir"]
+    )
+    return model_info.with_classes(info, dataset), dataset
+
+
+def _is_gray(request: Request) -> bool:
+    return NETWORKS[request["model_name"]].channels == 1
+
+
+def checkpoint(request: Request, info: ModelInfo, clock: Clock) -> str:
+    """A checkpoint of random weights, the same for all turns; returns its prefix.
+
+    Biases are not zero: TensorFlow leaves out what adds zero, and fuses less then.
+    """
+    name = f"{info.model_name}-{info.size_text}-{info.num_classes}"
+    directory = pathlib.Path(request["scratch"]) / "checkpoints" / name
+    prefix = directory / "model.ckpt-0"
+    if not prefix.with_suffix(".ckpt-0.index").exists():
+        start = time.time()
+        directory.mkdir(parents=True)
+        with classic_graph(request["seed"]), tf.Session() as session:
+            shape = [1, *info.image_size, info.channels]
+            info.network_fn()(tf.placeholder(tf.float32, shape))
+            tf.train.create_global_step()
+            session.run(tf.global_variables_initializer())
+            biases = [v for v in slim.get_model_variables() if v.shape.rank == 1]
+            noise = [tf.random.uniform(v.shape, 0.01, 0.1) for v in biases]
+            session.run(list(map(tf.assign_add, biases, noise)))
+            tf.train.Saver().save(session, str(directory / "model.ckpt"), 0)
+        info.write(str(directory))
+        clock.leave_out(time.time() - start)
+    return str(prefix)
+
+
+def train(request: Request, clock: Clock) -> None:
+    """Training as train_image_classifier.py does it; a step is one of its steps."""
+    images = request["batch_size"] * request["num_clones"]
+    with tempfile.TemporaryDirectory(dir=request["scratch"]) as train_dir:
+        config = train_config.TrainConfig(
+            model_name=request["model_name"],
+            use_grayscale=_is_gray(request),
+            train_dir=train_dir,
+            dataset_name=request["dataset_name"],
+            dataset_dir=request["dataset_dir"],
+            dataset_split_name=request["train_split_name"],
+            batch_size=request["batch_size"],
+            num_clones=request["num_clones"],
+            train_image_size=tuple(request["image_size"]),
+            precision=request["precision"],
+            seed=request["seed"],
+            save_summaries_secs=request["save_summaries_secs"],
+        )
+        training.train(config, extra_hooks=[TickHook(clock, images)])
+
+
+class _EnoughError(Exception):
+    """What was to be measured is measured."""
+
+
+class _Answers:
+    """Takes the place of predictions.csv: each batch of answers ends a step."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+
+    def add(self, batch, probabilities) -> None:
+        """Tells the clock."""
+        if self._clock.tick(len(probabilities)):
+            raise _EnoughError
+
+
+def inference(request: Request, clock: Clock) -> None:
+    """Evaluation as eval_image_classifier.py does it; a step is a batch.
+
+    A contender that is not ours is a runtime that computes the network.
+    """
+    info, dataset = model_and_data(request, is_training=False)
+    path = checkpoint(request, info, clock)
+    endless = copy.copy(dataset)
+    endless.stretches = bad_records.stretches(dataset) * _ROUNDS
+    others = {} if request["contender"] == OURS else {"runtime": request["contender"]}
+    with predictor.from_checkpoint(
+        info, path, compute=request["precision"], **others
+    ) as network:
+        with contextlib.suppress(_EnoughError):
+            evaluate.measure(
+                info,
+                endless,
+                network,
+                batch_size=request["batch_size"],
+                answers=_Answers(clock),  # pyright: ignore[reportArgumentType]
+            )
+
+
+def input(request: Request, clock: Clock) -> None:
+    """The input of training alone; a step is a batch."""
+    info, dataset = model_and_data(request, is_training=True)
+    with tf.Graph().as_default():
+        batches = input_pipeline.train_batches(
+            dataset,
+            info.preprocessing(is_training=True),
+            request["batch_size"],
+            seed=request["seed"],
+        )
+        [(images, labels)] = input_pipeline.next_batches(batches, 1)
+        step = tf.group(images, labels)  # Nothing is copied out of the session.
+        start = tf.tables_initializer()
+        with tf.Session(config=session_config(on_cpu=True)) as session:
+            session.run(start)
+            take_steps(lambda: session.run(step), request["batch_size"], clock)
+
+
+def take_steps(step: Any, images: int, clock: Clock) -> None:
+    """Calls `step`, which takes so many images, until the clock says enough."""
+    step()
+    while not clock.tick(images):
+        step()
+
+
+def conversion(request: Request, clock: Clock) -> None:
+    """Conversion of a folder of pictures; a step is all of it."""
+    source = pathlib.Path(request["source_dir"])
+    images = sum(1 for _ in source.glob("*/*.jpg"))
+    with tempfile.TemporaryDirectory(dir=request["scratch"]) as target:
+        clock.begin()
+        download_and_convert_folder.run(target, source)
+        clock.end(images)
+
+
+def export(request: Request, clock: Clock) -> dict[str, Any]:
+    """Export of a trained network, what was written being run; MB of it."""
+    from slimzoo.export_formats import FORMATS
+
+    info, _ = model_and_data(request, is_training=False)
+    path = checkpoint(request, info, clock)
+    form = request["format"]
+    with tempfile.TemporaryDirectory(dir=request["scratch"]) as directory:
+        config = ExportConfig(
+            checkpoint_path=path,
+            format=form,
+            output_file=str(pathlib.Path(directory, f"model{FORMATS[form].suffix}")),
+        )
+        clock.begin()
+        facts = exporting.export_trained(config)
+        clock.end(0)
+    return {"file_mb": facts["bytes"] / 1e6}
