@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pathlib
 import re
 import shutil
 import subprocess
@@ -90,6 +91,37 @@ def test_published_checkpoint_by_command(imagenet, published, tmp_path):
 def test_every_image_counts_once_at_any_batch_size(on_photos, batch_size):
     results = on_photos(batch_size=batch_size)
     assert (results["count"], results["top_1"], results["top_5"]) == (200, 0.54, 0.755)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("runtime", ["tensorflow", "openvino", "onnxruntime"])
+def test_runtimes_and_precisions_are_as_good(on_photos, runtime, precision):
+    options = {"runtime": runtime, "precision": precision}
+    if runtime == "openvino":
+        pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    if runtime == "onnxruntime":
+        for package in ("tf2onnx", "onnxruntime"):
+            pytest.importorskip(package, reason="the extra onnx is not installed")
+        if precision == "bfloat16":
+            with pytest.raises(UserError, match="--runtime=tensorflow or openvino"):
+                on_photos(**options)
+            return
+    if precision == "bfloat16" and "avx512_bf16" not in _cpu_flags():
+        pytest.skip("the CPU has no bfloat16")
+    results = on_photos(**options)
+    assert (results["count"], results["runtime"]) == (200, runtime)
+    if precision == "float32":
+        assert (results["top_1"], results["top_5"]) == (0.54, 0.755)
+        assert results["loss"] == pytest.approx(2.0296, abs=1e-4)
+    else:  # Of 200 photos, some 20 get another answer, half of which are none better.
+        photos = 1 if runtime == "tensorflow" else 2
+        assert abs(results["top_1"] - 0.54) * 200 < photos + 0.5
+        assert results["loss"] == pytest.approx(2.03, abs=0.05)
+
+
+def _cpu_flags():
+    path = pathlib.Path("/proc/cpuinfo")
+    return path.read_text().split() if path.exists() else []
 
 
 @pytest.mark.slow
@@ -333,6 +365,8 @@ def test_gray_pictures_for_a_network_of_colours(on_photos):
         ({"crops": 3}, "--crops=3 should be 1 or 5"),
         ({"central_fraction": 1.5}, "--central_fraction=1.5 should be"),
         ({"precision": "float8"}, "--precision=float8"),
+        ({"runtime": "openvine"}, "--runtime=openvine is unknown. Did you mean"),
+        ({"runtime": "openvino", "master": "a:1"}, "leave out --master"),
         ({"graph": "/nowhere.pb"}, "there is no /nowhere.pb"),
         ({"graph": "a.pb", "watch": True}, "--graph and --watch do not go together"),
         ({"model_name": "mobilenot_*"}, "Name of network unknown mobilenot"),

@@ -209,6 +209,8 @@ def _open(config: ClassifyConfig, stack: contextlib.ExitStack) -> _Classifier:
             end_point=config.end_point,
             input_layer=config.input_layer,
             output_layer=config.output_layer,
+            compute=config.precision,
+            runtime=config.runtime,
             gpu_memory_growth=config.gpu_memory_growth,
         )
         stack.enter_context(network)
@@ -224,6 +226,7 @@ def _open(config: ClassifyConfig, stack: contextlib.ExitStack) -> _Classifier:
             path,
             end_point=config.end_point,
             compute=config.precision,
+            runtime=config.runtime,
             gpu_memory_growth=config.gpu_memory_growth,
         )
         stack.enter_context(network)

@@ -20,6 +20,7 @@ from slimzoo import (
     precision,
     predictions,
     predictor,
+    runtimes,
     views,
 )
 from slimzoo.config import EvalConfig
@@ -96,6 +97,7 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
         "labels_offset": info.labels_offset,
         "quantize": info.quantize,
         "precision": config.precision,
+        "runtime": config.runtime,
         "central_fraction": config.central_fraction,
         "crops": config.crops,
         "flip": config.flip,
@@ -118,6 +120,11 @@ def check(config: EvalConfig) -> None:
         raise UserError(
             "--dataset_dir is missing: give the directory of the data set's records"
         )
+    if config.master and config.runtime != runtimes.TENSORFLOW:
+        raise UserError(
+            f"--runtime={config.runtime} runs in this process: leave out --master, or "
+            "--runtime"
+        )
     inference.check(config)
 
 
@@ -130,6 +137,8 @@ def _network(config, path, info, record, dataset, stack) -> tuple[ModelInfo, Pre
             path,
             input_layer=config.input_layer,
             output_layer=config.output_layer,
+            compute=config.precision,
+            runtime=config.runtime,
             gpu_memory_growth=config.gpu_memory_growth,
         )
         stack.enter_context(ready)
@@ -148,6 +157,7 @@ def _network(config, path, info, record, dataset, stack) -> tuple[ModelInfo, Pre
             info,
             path,
             compute=config.precision,
+            runtime=config.runtime,
             master=config.master,
             gpu_memory_growth=config.gpu_memory_growth,
         )
@@ -173,6 +183,7 @@ def _facts(config, info, path, split, step) -> dict[str, str]:
         averages = "moving averages" if info.moving_average_decay else "as trained"
         facts["weights"] = averages
         facts["precision"] = "as if in 8 bits" if info.quantize else config.precision
+    facts["runtime"] = config.runtime
     facts |= {
         "data set": f"{info.dataset_name}, split {split}",
         "image size": info.size_text,

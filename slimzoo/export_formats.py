@@ -5,14 +5,14 @@ import pathlib
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from preprocessing import preprocessing_factory
-from slimzoo import freezing, quantize
+from slimzoo import extras, freezing, quantize
 from slimzoo.errors import UserError, reason
 from slimzoo.model_info import ModelInfo
 
@@ -254,22 +254,35 @@ def _quantize(converter: Any, settings: Settings, tf2: Any) -> None:
 
 def write_onnx(trained: Trained, path: pathlib.Path, settings: Settings) -> None:
     """An ONNX file, pictures as `[batch, height, width, channels]`, probabilities."""
-    tf2onnx = onnx_package("tf2onnx")
     graph_def = trained.part(
         [trained.probabilities], settings.fold, settings.batch_size
     )
+    names = {INPUT_NAME: INPUT_NAME, trained.probabilities: PROBABILITIES}
+    path.write_bytes(to_onnx(graph_def, names))
+
+
+def to_onnx(
+    graph_def: tf.GraphDef, names: Mapping[str, str], wanted_by: str = "--format=onnx"
+) -> bytes:
+    """A frozen graph as an ONNX file.
+
+    Args:
+      graph_def: with nothing but what the outputs need.
+      names: those in the file, by operation: first of the input, then of the outputs.
+      wanted_by: the option that asks for it, where the package is not installed.
+    """
+    tf2onnx = extras.load("tf2onnx", "onnx", wanted_by)
+    tensors = {f"{operation}:0": name for operation, name in names.items()}
+    given, *wanted = tensors
     with tf.Graph().as_default():
         model, _ = tf2onnx.convert.from_graph_def(
             graph_def,
-            input_names=[f"{INPUT_NAME}:0"],
-            output_names=[f"{trained.probabilities}:0"],
+            input_names=[given],
+            output_names=wanted,
             opset=_OPSET,
-            tensors_to_rename={
-                f"{INPUT_NAME}:0": INPUT_NAME,
-                f"{trained.probabilities}:0": PROBABILITIES,
-            },
+            tensors_to_rename=tensors,
         )
-    path.write_bytes(model.SerializeToString())
+    return model.SerializeToString()
 
 
 def onnx_package(name: str) -> Any:
@@ -278,15 +291,7 @@ def onnx_package(name: str) -> Any:
     Raises:
       UserError: when it is not installed; says how to.
     """
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(
-            f"--format=onnx needs the package {error.name or name}: "
-            "pip install 'slimzoo[onnx]', or pip install tf2onnx onnxruntime"
-        ) from error
+    return extras.load(name, "onnx", "--format=onnx")
 
 
 FORMATS = {

@@ -9,7 +9,7 @@ from absl import logging
 from google.protobuf.message import DecodeError
 
 from nets.registry import NETWORKS
-from slimzoo import checkpoints, quantize
+from slimzoo import checkpoints, precision, quantize, runtimes
 from slimzoo.config import Inference
 from slimzoo.errors import UserError, unknown
 from slimzoo.model_info import ModelInfo
@@ -45,10 +45,14 @@ def tell_weights(info: ModelInfo, checkpoint: str) -> None:
 
 def check(config: Inference) -> None:
     """Raises UserError for options that do not go with a graph, or need one."""
+    runtimes.check(config.runtime, config.precision)
     if config.graph and config.precision != "float32":
-        raise UserError(
-            "--precision is for checkpoints: a graph computes as it was exported"
-        )
+        if config.runtime == runtimes.TENSORFLOW:
+            raise UserError(
+                "--precision is for checkpoints: TensorFlow computes a graph as it was "
+                "exported"
+            )
+        precision.check_inference(config.precision, is_quantized=False)
     if not config.graph and (config.input_layer or config.output_layer):
         raise UserError("--input_layer and --output_layer are for --graph")
 

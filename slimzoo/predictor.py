@@ -9,12 +9,14 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from nets.registry import NETWORKS
-from slimzoo import freezing, inference, lite, precision
+from slimzoo import freezing, inference, lite, narrow, runtimes
 from slimzoo.errors import UserError, reason
 from slimzoo.graph import classic_graph, session_config
 from slimzoo.model_info import ModelInfo
 
 INPUT_NAME = "input"
+# Whether an output of such a name gives probabilities.
+_BY_NAME = {"logits": False, "probabilities": True}
 _TINY = 1e-10  # Stands for a probability of zero, whose logarithm there is not.
 
 Values = tuple[np.ndarray, ...]
@@ -91,6 +93,7 @@ def from_checkpoint(
     *,
     end_point: str | None = None,
     compute: str = "float32",
+    runtime: str = runtimes.TENSORFLOW,
     master: str = "",
     gpu_memory_growth: bool = False,
 ) -> Predictor:
@@ -101,11 +104,13 @@ def from_checkpoint(
       checkpoint: as `checkpoints.find` returns it.
       end_point: name of one whose values are wanted too.
       compute: precision, as `--precision` takes it.
+      runtime: as `--runtime` takes it.
       master: address of the TensorFlow server.
       gpu_memory_growth: take GPU memory as it is needed.
 
     Raises:
-      UserError: when the checkpoint does not fit, or there is no such end point.
+      UserError: when the checkpoint does not fit, there is no such end point, or the
+        runtime is not there.
     """
     if NETWORKS[info.model_name].frames:
         raise UserError(
@@ -125,13 +130,17 @@ def from_checkpoint(
             graph_def = freezing.freeze(session, outputs)
     names = [output.op.name for output in outputs]
     graph_def = freezing.fold_batch_norms(graph_def, names)
+    if compute == "bfloat16" and runtime == runtimes.TENSORFLOW:
+        graph_def, names = narrow.to_bfloat16(graph_def, names)
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name="")
         images = graph.get_tensor_by_name(images.name)
-        outputs = [graph.get_tensor_by_name(output.name) for output in outputs]
-    options = precision.configure(session_config(gpu_memory_growth), compute)
+        outputs = [graph.get_tensor_by_name(f"{name}:0") for name in names]
+    if runtime != runtimes.TENSORFLOW:
+        return _ForeignGraph(runtime, images, outputs, compute)
+    options = session_config(gpu_memory_growth)
     session = tf.Session(master, graph=graph, config=options)
-    return _GraphPredictor(session, images, outputs, compute)
+    return _GraphPredictor(session, images, outputs)
 
 
 def from_file(
@@ -140,15 +149,21 @@ def from_file(
     end_point: str | None = None,
     input_layer: str | None = None,
     output_layer: str | None = None,
+    compute: str = "float32",
+    runtime: str = runtimes.TENSORFLOW,
     gpu_memory_growth: bool = False,
 ) -> Predictor:
-    """A network that was exported: frozen GraphDef, SavedModel directory or `.tflite`.
+    """A network that was exported.
+
+    That is a frozen GraphDef, a SavedModel directory, `.tflite` or `.onnx`.
 
     Args:
       path: of the file or directory; what it is decides.
       end_point: name of an operation of a frozen graph whose values are wanted too.
       input_layer: name of its input, where it is not the only placeholder.
       output_layer: name of its output, where it is not the only one.
+      compute: precision, where another runtime than TensorFlow computes.
+      runtime: as `--runtime` takes it.
       gpu_memory_growth: take GPU memory as it is needed.
 
     Raises:
@@ -156,15 +171,13 @@ def from_file(
     """
     if not pathlib.Path(path).exists():
         raise UserError(f"--graph: there is no {path}")
-    if pathlib.Path(path).is_dir() or path.endswith(".tflite"):
+    if not _is_frozen(path):
         if end_point or input_layer or output_layer:
             raise UserError(
                 "--end_point, --input_layer and --output_layer are for checkpoints and "
                 f"frozen graphs; {path} has the inputs and outputs it was exported with"
             )
-        if not pathlib.Path(path).is_dir():
-            return LiteModel(path)
-        return _SavedModel(path, session_config(gpu_memory_growth))
+        return _exported(path, compute, runtime, gpu_memory_growth)
     with tf.Graph().as_default():
         images, output = inference.load_frozen(path, input_layer, output_layer)
         outputs = [output]
@@ -180,27 +193,83 @@ def from_file(
             f"{path} should give [batch, classes]; its output {output.op.name} has "
             f"{output.shape.rank} dimensions: give --output_layer"
         )
+    if runtime != runtimes.TENSORFLOW:
+        return _ForeignGraph(runtime, images, outputs, compute)
     options = session_config(gpu_memory_growth)
     session = tf.Session(graph=images.graph, config=options)
     return _GraphPredictor(session, images, outputs)
 
 
-class _GraphPredictor(Predictor):
+def _is_frozen(path: str) -> bool:
+    return not (pathlib.Path(path).is_dir() or path.endswith((".tflite", ".onnx")))
+
+
+def _exported(path, compute, runtime, gpu_memory_growth) -> Predictor:
+    """What is neither a checkpoint nor a frozen graph."""
+    is_onnx = path.endswith(".onnx")
+    if is_onnx == (runtime == runtimes.TENSORFLOW):
+        needed = "onnxruntime or openvino" if is_onnx else runtimes.TENSORFLOW
+        raise UserError(f"--graph={path} needs --runtime={needed}")
+    if is_onnx:
+        return _OnnxFile(path, compute, runtime)
+    if path.endswith(".tflite"):
+        return LiteModel(path)
+    return _SavedModel(path, session_config(gpu_memory_growth))
+
+
+class _OfGraph(Predictor):
+    """What a frozen graph tells of itself."""
+
+    def __init__(self, images, output):
+        self.input_shape = _shape(images)
+        self.num_classes = tf.dimension_value(output.shape.with_rank(2)[1])
+        self.outputs_probabilities = inference.gives_probabilities(output)
+
+
+class _GraphPredictor(_OfGraph):
     """A frozen graph in a session."""
 
-    def __init__(self, session, images, outputs, compute="float32"):
-        self._session, self._compute = session, compute
-        self._images, self._outputs = images, outputs
-        self.input_shape = _shape(images)
-        self.num_classes = tf.dimension_value(outputs[0].shape.with_rank(2)[1])
-        self.outputs_probabilities = inference.gives_probabilities(outputs[0])
+    def __init__(self, session, images, outputs):
+        super().__init__(images, outputs[0])
+        self._session, self._images, self._outputs = session, images, outputs
 
     def _run(self, images):
-        with precision.operation_lists(self._compute):
-            return tuple(self._session.run(self._outputs, {self._images: images}))
+        return tuple(self._session.run(self._outputs, {self._images: images}))
 
     def close(self):
         self._session.close()
+
+
+class _ForeignGraph(_OfGraph):
+    """A frozen graph in another runtime."""
+
+    def __init__(self, runtime, images, outputs, compute):
+        super().__init__(images, outputs[0])
+        self._call = runtimes.from_graph(runtime, images, outputs, compute)
+
+    def _run(self, images):
+        return self._call(images)
+
+    def close(self):
+        del self._call
+
+
+class _OnnxFile(Predictor):
+    """A network of an ONNX file in a runtime that reads such."""
+
+    def __init__(self, path, compute, runtime):
+        loaded = runtimes.from_file(runtime, path, compute)
+        output = runtimes.choose_output(path, loaded)
+        self.input_shape = loaded.inputs[0].shape
+        self.num_classes = output.shape[1]
+        self.outputs_probabilities = _BY_NAME.get(output.name)
+        self._call, self._name = loaded.run, output.name
+
+    def _run(self, images):
+        return self._call(images, [self._name])
+
+    def close(self):
+        del self._call
 
 
 def _shape(images: tf.Tensor) -> tuple[int | None, ...]:
@@ -233,8 +302,7 @@ class _SavedModel(_GraphPredictor):
         shape = tf.TensorShape(signature.outputs[name].tensor_shape)
         self.input_shape = tuple(tf.TensorShape(images.tensor_shape).as_list())
         self.num_classes = tf.dimension_value(shape[1])
-        known = {"logits": False, "probabilities": True}
-        self.outputs_probabilities = known.get(name)
+        self.outputs_probabilities = _BY_NAME.get(name)
 
 
 def _choose_signature(path, signatures):

@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import pathlib
+import sys
 import types
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 
-from slimzoo import freezing, model_info, predictor
+from slimzoo import export_formats, freezing, model_info, predictor
 from slimzoo.config import EvalConfig
 from slimzoo.errors import UserError
 from slimzoo.graph import classic_graph
@@ -228,6 +229,106 @@ def test_lite_model_of_integers_answers(lenet, output, inside, outside, toleranc
     network = predictor.from_file(lenet.lite(output, 1, inside, outside))
     check(network, lenet, tolerance)
     assert network.outputs_probabilities is (output == "p:0")
+
+
+# Other runtimes
+
+RUNTIMES = ["openvino", "onnxruntime"]
+
+
+def needs(runtime):
+    extra = {"openvino": "openvino", "onnxruntime": "onnx"}[runtime]
+    packages = ("openvino",) if extra == "openvino" else ("tf2onnx", "onnxruntime")
+    for package in packages:
+        pytest.importorskip(package, reason=f"the extra {extra} is not installed")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_runtimes_answer_as_tensorflow_does(lenet, runtime):
+    needs(runtime)
+    options: dict[str, Any] = {"runtime": runtime}
+    check(predictor.from_checkpoint(INFO, lenet.checkpoint, **options), lenet)
+    for output in ("logits:0", "p:0"):
+        for batch in (None, 3):
+            path = lenet.frozen(output, batch)
+            check(predictor.from_file(path, **options), lenet)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_runtimes_give_end_points(lenet, runtime):
+    needs(runtime)
+    images = PICTURES[:3]
+    expected = predictor.from_checkpoint(INFO, lenet.checkpoint, end_point="Flatten")
+    network = predictor.from_checkpoint(
+        INFO, lenet.checkpoint, end_point="Flatten", runtime=runtime
+    )
+    with expected, network:
+        pairs = zip(network.outputs(images), expected.outputs(images), strict=True)
+        for values, wanted in pairs:
+            np.testing.assert_allclose(values, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    ("output", "name"), [("logits:0", "logits"), ("p:0", "probabilities")]
+)
+def test_runtimes_answer_of_onnx_files(lenet, tmp_path, runtime, output, name):
+    needs(runtime)
+    needs("onnxruntime")
+    names = {"input": "pictures", output[:-2]: name}
+    part = tf.graph_util.extract_sub_graph(lenet.graph_def, [output[:-2]])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(export_formats.to_onnx(part, names))
+    network = predictor.from_file(str(path), runtime=runtime)
+    assert network.outputs_probabilities is (name == "probabilities")
+    check(network, lenet)
+
+
+def test_openvino_computes_in_the_precision_that_is_asked_for(lenet):
+    needs("openvino")
+    answers = {}
+    for compute in ("float32", "bfloat16"):
+        with predictor.from_checkpoint(
+            INFO, lenet.checkpoint, compute=compute, runtime="openvino"
+        ) as network:
+            answers[compute] = network.logits(PICTURES)
+    np.testing.assert_allclose(answers["float32"], lenet.logits, atol=1e-5)
+    np.testing.assert_allclose(answers["bfloat16"], lenet.logits, atol=0.05)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_runtime_that_is_not_installed_is_told(lenet, monkeypatch, runtime):
+    for package in ("openvino", "tf2onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    extra = {"openvino": "openvino", "onnxruntime": "onnx"}[runtime]
+    told = rf"--runtime={runtime} needs .*pip install 'slimzoo\[{extra}\]'"
+    with pytest.raises(UserError, match=told):
+        predictor.from_checkpoint(INFO, lenet.checkpoint, runtime=runtime)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_file_that_is_no_onnx_is_told(tmp_path, runtime):
+    needs(runtime)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"words")
+    with pytest.raises(UserError, match=r"cannot do .*model\.onnx"):
+        predictor.from_file(str(path), runtime=runtime)
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "needed"),
+    [
+        ("model.onnx", "tensorflow", "onnxruntime or openvino"),
+        ("model.tflite", "openvino", "tensorflow"),
+        (".", "onnxruntime", "tensorflow"),
+    ],
+)
+def test_files_have_their_runtimes(tmp_path, name, runtime, needed):
+    path = tmp_path / name
+    if name != ".":
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=f"needs --runtime={needed}"):
+        predictor.from_file(str(path), runtime=runtime)
 
 
 # What probabilities are
