@@ -10,10 +10,10 @@ from slimzoo.config import ListConfig
 
 def main(config: ListConfig, patterns: list[str]) -> None:
     """Prints the networks whose names match one of `patterns`, by default all."""
-    from slimzoo import models  # TensorFlow takes seconds; --help does not.
+    from slimzoo import facts  # The networks' modules take a while; --help does not.
 
-    print(models.listing(config, patterns))
+    print(facts.models().listing(config, patterns))
 
 
 if __name__ == "__main__":
-    cli.run(main, ListConfig, operands="patterns")
+    cli.run(main, ListConfig, operands="patterns", tensorflow=False)

@@ -8,6 +8,7 @@ import tf_slim as slim
 
 import nets
 from nets.registry import NETWORKS
+from slimzoo import graph
 from slimzoo.errors import UserError
 from slimzoo.registry import import_modules
 
@@ -42,7 +43,7 @@ def get_network_fn(
         # Made here, so that it extends the scopes around the call.
         scope = adapt_arg_scope(network.arg_scope(weight_decay=weight_decay))
         try:
-            with slim.arg_scope(scope):
+            with slim.arg_scope(scope), graph.quick_variables():
                 return network.function(
                     images, num_classes=num_classes, is_training=is_training, **kwargs
                 )

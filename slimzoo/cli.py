@@ -110,7 +110,12 @@ def read_options(path: str, config_class: type) -> dict[str, Any]:
     return {n: values[n].value for n, value in options.items() if value is not None}
 
 
-def run(main: Callable[..., Any], config_class: type, operands: str = "") -> None:
+def run(
+    main: Callable[..., Any],
+    config_class: type,
+    operands: str = "",
+    tensorflow: bool = True,
+) -> None:
     """Runs a script: `main(config)`, or `main(config, operands)`, and exits.
 
     Args:
@@ -119,11 +124,12 @@ def run(main: Callable[..., Any], config_class: type, operands: str = "") -> Non
       config_class: a dataclass of `slimzoo.config`.
       operands: what arguments that are not flags stand for; by default there must be
         none.
+      tensorflow: whether `main` needs it, so that it is started before.
     """
 
     def guarded(argv):
         _plain_logging()
-        return execute(main, config_class, operands, flags.FLAGS, argv[1:])
+        return execute(main, config_class, operands, flags.FLAGS, argv[1:], tensorflow)
 
     define_all(config_class, flags.FLAGS)
     app.run(guarded)
@@ -148,6 +154,7 @@ def execute(
     operands: str,
     values: flags.FlagValues,
     arguments: list[str],
+    tensorflow: bool = True,
 ) -> int | None:
     """What `run` does, once flags are parsed; returns the exit status."""
     try:
@@ -157,7 +164,8 @@ def execute(
             )
         options = read_options(values.config, config_class) if values.config else {}
         config = read_flags(config_class, values, options)
-        quiet.start_tensorflow()
+        if tensorflow:
+            quiet.start_tensorflow()
         return main(config, arguments) if operands else main(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

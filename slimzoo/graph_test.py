@@ -2,7 +2,12 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from slimzoo.errors import UserError
-from slimzoo.graph import classic_graph, explained_memory_errors, session_config
+from slimzoo.graph import (
+    classic_graph,
+    explained_memory_errors,
+    quick_variables,
+    session_config,
+)
 
 
 def test_graph_is_new_and_the_default_one_inside():
@@ -21,6 +26,30 @@ def test_variables_are_reference_variables_as_freeze_graph_needs_them():
         kinds = {op.type for op in graph.get_operations()}
     assert "VariableV2" in kinds
     assert "VarHandleOp" not in kinds
+
+
+def test_quick_variables_are_what_they_are_otherwise():
+    with classic_graph():
+        a, b = tf.get_variable("a", [2]), tf.get_variable("b", [2])
+        with quick_variables():
+            assert {a: 1, b: 2}[b] == 2
+            assert hash(a) == id(a)
+            assert a == a
+            assert a != b
+        assert hash(a) == id(a)
+    assert (tf.constant([1, 2]) == [1, 3]).numpy().tolist() == [True, False]
+
+
+def test_quick_variables_change_nothing_for_eager_programs():
+    variable = tf.Variable([1.0, 2.0], use_resource=True)
+    with quick_variables():
+        assert (variable == [1.0, 3.0]).numpy().tolist() == [True, False]
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(variable)
+    with pytest.raises(RuntimeError), classic_graph(), quick_variables():
+        raise RuntimeError
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(variable)
 
 
 def draws(seed):

@@ -45,7 +45,7 @@ def listing(config: ListConfig, patterns: Sequence[str]) -> str:
     Raises:
       UserError: for an unknown format, or a pattern that no network matches.
     """
-    return FORMATS[config.format]([row(network) for network in find(patterns)])
+    return FORMATS[config.format](rows(patterns))
 
 
 def find(patterns: Sequence[str] = ()) -> list[Network]:
@@ -63,6 +63,11 @@ def find(patterns: Sequence[str] = ()) -> list[Network]:
             )
     names = {name for p in patterns or ["*"] for name in fnmatch.filter(NETWORKS, p)}
     return [NETWORKS[name] for name in sorted(names, key=_natural)]
+
+
+def rows(patterns: Sequence[str] = ()) -> list[Row]:
+    """What a list says of the networks that match, as `find` finds them."""
+    return [row(network) for network in find(patterns)]
 
 
 def row(network: Network) -> Row:

@@ -75,3 +75,32 @@ def test_failure_to_start_is_not_hidden(run):
     assert result.returncode != 0
     assert "the driver is too old" in result.stderr
     assert "no such library" in result.stderr
+
+
+KERAS = """
+import gc, sys
+from slimzoo import quiet
+
+quiet.start_tensorflow()
+assert gc.isenabled()
+import tensorflow as tf
+print(*(name for name in sys.modules if name.partition(".")[0] in NOT_LOADED))
+from slimzoo import plots
+import matplotlib.pyplot, tensorflow.keras.layers
+assert tf.keras.layers.Dense(3)(tf.zeros([1, 2])).shape == (1, 3)
+import slimzoo.compat, tf_slim, tf_keras
+print("all there")
+"""
+
+
+def test_keras_and_matplotlib_are_loaded_when_they_are_used():
+    not_loaded = "NOT_LOADED = 'keras', 'tf_keras', 'matplotlib', 'sklearn'\n"
+    result = subprocess.run(
+        [sys.executable, "-c", not_loaded + KERAS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["", "all there"]
