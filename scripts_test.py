@@ -104,13 +104,27 @@ def test_from_checkpoint_to_frozen_graph_to_answers(trained, tmp_path):
     assert [line for line in from_graph.splitlines() if line.endswith(".png")] == [
         str(path) for path in sorted(pictures)
     ]
-    assert _by_picture(from_graph) == _by_picture(from_checkpoint)
+    answers, expected = _by_picture(from_graph), _by_picture(from_checkpoint)
+    assert answers.keys() == expected.keys()
+    for picture, lines in answers.items():
+        names, shares = zip(*lines, strict=True)
+        expected_names, expected_shares = zip(*expected[picture], strict=True)
+        assert names == expected_names
+        assert shares == pytest.approx(expected_shares, abs=0.011)  # Percent, rounded.
 
 
 def _by_picture(output):
+    """(class, percent) of the five best classes of each picture."""
     blocks = re.findall(r"^(\S+)\n((?:  .*\n)+)", output, re.MULTILINE)
-    assert all(len(lines.splitlines()) == 5 for _, lines in blocks)
-    return dict(blocks)
+    found = {
+        picture: [
+            (name, float(share))
+            for share, name in re.findall(r"([\d.]+)%  (\S+)", lines)
+        ]
+        for picture, lines in blocks
+    }
+    assert all(len(lines) == 5 for lines in found.values())
+    return found
 
 
 def test_equal_seeds_train_equally(shapes, trained, tmp_path):

@@ -6,9 +6,17 @@ import types
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+import tf_slim as slim
 from PIL import Image
 
-from datasets import bad_records, cifar10, input_pipeline, record_streams, testing
+from datasets import (
+    bad_records,
+    cifar10,
+    input_pipeline,
+    record_streams,
+    registry,
+    testing,
+)
 from datasets.testing import NUM_CLASSES, TINY, png, record
 from preprocessing.preprocessing_factory import get_preprocessing
 from slimzoo.errors import UserError
@@ -341,6 +349,26 @@ def test_encoded_pictures_give_the_batches_that_decoded_ones_give(write):
 def test_pictures_of_one_shape_are_decoded():
     # They may be raw pixels.
     assert cifar10.get_split("train", "").encoded_decoder is None
+
+
+def test_items_of_a_data_set_of_ones_own_are_decoded_by_it():
+    facts = {
+        "name": "mine",
+        "splits_to_sizes": {"train": 1},
+        "num_classes": 2,
+        "file_pattern": "mine_%s",
+        "items_to_descriptions": {},
+        "image_format": "jpeg",
+    }
+    assert registry.Descriptor(**facts).encoded_decoder() is not None
+    own_label = {"label": slim.tfexample_decoder.Tensor("mine", shape=[])}
+    assert registry.Descriptor(**facts, more_items=own_label).encoded_decoder() is None
+
+    class WithDecoder(registry.Descriptor):
+        def decoder(self):
+            return super().decoder()
+
+    assert WithDecoder(**facts).encoded_decoder() is None
 
 
 # Bad records

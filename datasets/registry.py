@@ -145,9 +145,11 @@ class Descriptor:
     def encoded_decoder(self) -> slim.tfexample_decoder.TFExampleDecoder | None:
         """Gives image, as the string that it is in the record, and label.
 
-        None where all pictures have one shape: these may be raw pixels.
+        None where all pictures have one shape, as these may be raw pixels; and where a
+        data set makes these items itself.
         """
-        if self.image_shape:
+        is_own = type(self).decoder is not Descriptor.decoder
+        if self.image_shape or is_own or {"image", "label"} & self.more_items.keys():
             return None
         features = self.features()
         keys = {"image": "image/encoded", "label": "image/class/label"}

@@ -21,8 +21,8 @@ def is_encoded(image: Any) -> bool:
 
 
 def decode(contents: Any) -> Any:
-    """The whole picture of a JPEG, PNG, BMP or GIF file, uint8 `[height, width, 3]`."""
-    pixels = tf.io.decode_image(contents, channels=CHANNELS)
+    """Pixels of a JPEG, PNG, BMP or GIF (its first), uint8 `[height, width, 3]`."""
+    pixels = tf.io.decode_image(contents, CHANNELS, expand_animations=False)
     return tf.ensure_shape(pixels, [None, None, CHANNELS])
 
 
@@ -87,11 +87,7 @@ def _decode_at(shrink, contents, whole, begin, size):
     # column lack.
     start = tf.maximum(begin - [0, 1], 0)
     end = tf.minimum(begin + size + [0, 1], whole)
-    pixels = tf.raw_ops.DecodeAndCropJpeg(
-        contents=contents,
-        crop_window=tf.concat([start, end - start], 0),
-        channels=CHANNELS,
-        ratio=shrink,
-    )
+    window = tf.concat([start, end - start], 0)
+    pixels = tf.io.decode_and_crop_jpeg(contents, window, CHANNELS, ratio=shrink)
     left = begin[1] - start[1]
     return pixels[:, left : left + size[1]]

@@ -34,6 +34,7 @@ FILES = {
     "png": file(90, 121, "PNG"),
     "png of one channel": file(90, 121, "PNG", "L"),
     "bmp": file(90, 121, "BMP"),
+    "gif": file(90, 121, "GIF"),
 }
 TRUNCATED = {
     share: file(90, 121)[: int(len(file(90, 121)) * share)]

@@ -69,7 +69,10 @@ def bound_relu(graph: tf.Graph) -> None:
 def is_fast_throughout(graph: tf.Graph) -> bool:
     """Whether all depthwise convolutions of `graph` are fast in bfloat16."""
     return all(
-        operation.inputs[1].shape[0] <= _LARGEST_DEPTHWISE
+        all(
+            size in range(1, _LARGEST_DEPTHWISE + 1)
+            for size in operation.inputs[1].shape[:2]
+        )
         and operation.inputs[1].shape[2] % _CHANNELS_AT_ONCE == 0
         for operation in graph.get_operations()
         if operation.type == "DepthwiseConv2dNative"
@@ -111,7 +114,7 @@ def _is_faster_as_product(operation, has_amx):
     shapes = [t.shape for t in (*operation.inputs, *operation.outputs)]
     if not all(shape[1:].is_fully_defined() for shape in shapes):
         return False
-    (_, *_), (height, width, channels_in, channels_out), (_, *places, _) = shapes
+    _, (height, width, channels_in, channels_out), (_, *places, _) = shapes
     if (
         operation.get_attr("data_format") != b"NHWC"
         or operation.get_attr("padding") not in (b"SAME", b"VALID")

@@ -220,7 +220,7 @@ def _open(config: ClassifyConfig, stack: contextlib.ExitStack) -> _Classifier:
             scope = NETWORKS[info.model_name].classifier_scopes[0]
             classes = checkpoints.count_classes(path, scope)
             info = dataclasses.replace(info, num_classes=classes)
-        precision.check_inference(config.precision, info.quantize)
+        precision.check_inference(config.precision, info.quantize, config.runtime)
         network = predictor.from_checkpoint(
             info,
             path,

@@ -102,7 +102,9 @@ class Inference(Model, Devices, Weights):
         None, "Output of a frozen --graph; by default the only one that nothing reads."
     )
     precision: str = option(
-        "float32", "What a checkpoint's network computes in: float32 or bfloat16."
+        "float32",
+        "What a checkpoint's network computes in, or with another --runtime a graph: "
+        "float32 or bfloat16.",
     )
     runtime: str = option(
         "tensorflow",

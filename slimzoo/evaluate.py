@@ -97,7 +97,7 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
         "labels_offset": info.labels_offset,
         "quantize": info.quantize,
         "precision": config.precision,
-        "runtime": config.runtime,
+        "runtime": _runtime(config),
         "central_fraction": config.central_fraction,
         "crops": config.crops,
         "flip": config.flip,
@@ -146,7 +146,7 @@ def _network(config, path, info, record, dataset, stack) -> tuple[ModelInfo, Pre
         info = model_info.of_input(info, ready.input_shape, path, given)
         classes = ready.num_classes
     else:
-        precision.check_inference(config.precision, info.quantize)
+        precision.check_inference(config.precision, info.quantize, config.runtime)
         scope = NETWORKS[info.model_name].classifier_scopes[0]
         classes = checkpoints.classes_or_none(path, scope)
     if not offset_is_known:
@@ -172,6 +172,11 @@ def _network(config, path, info, record, dataset, stack) -> tuple[ModelInfo, Pre
     return info, ready
 
 
+def _runtime(config) -> str:
+    is_lite = config.graph and config.graph.endswith(".tflite")
+    return "litert" if is_lite else config.runtime
+
+
 def _facts(config, info, path, split, step) -> dict[str, str]:
     """What the results are of."""
     facts = {
@@ -183,7 +188,9 @@ def _facts(config, info, path, split, step) -> dict[str, str]:
         averages = "moving averages" if info.moving_average_decay else "as trained"
         facts["weights"] = averages
         facts["precision"] = "as if in 8 bits" if info.quantize else config.precision
-    facts["runtime"] = config.runtime
+    elif config.runtime != runtimes.TENSORFLOW:
+        facts["precision"] = config.precision
+    facts["runtime"] = _runtime(config)
     facts |= {
         "data set": f"{info.dataset_name}, split {split}",
         "image size": info.size_text,

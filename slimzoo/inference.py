@@ -52,7 +52,7 @@ def check(config: Inference) -> None:
                 "--precision is for checkpoints: TensorFlow computes a graph as it was "
                 "exported"
             )
-        precision.check_inference(config.precision, is_quantized=False)
+        precision.check_inference(config.precision, False, config.runtime)
     if not config.graph and (config.input_layer or config.output_layer):
         raise UserError("--input_layer and --output_layer are for --graph")
 

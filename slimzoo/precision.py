@@ -28,7 +28,6 @@ _REWRITES = {
 # bfloat16_kernels.py, and but for strides are faster, too.
 _FAST_THROUGHOUT = {
     "ALLOWLIST_REMOVE": ("DepthwiseConv2dNativeBackpropInput",),
-    "CLEARLIST_REMOVE": (),
     "CLEARLIST_ADD": ("Minimum",),
 }
 _SLOW_IN_PART = {
@@ -58,17 +57,26 @@ def check(config: TrainConfig, on_cpu: bool) -> None:
             f"--precision={config.precision} is unknown", config.precision, _REWRITES
         )
     if config.precision == "bfloat16":
+        if config.master:
+            # Each worker fuses convolutions before it knows that oneDNN computes them.
+            raise UserError(
+                "--precision=bfloat16 is for one machine: TensorFlow fails at it in a "
+                "cluster, or with --master. Give --precision=float32, or --num_clones"
+            )
         _check_bfloat16(on_cpu)
     if config.precision == "float16":
         _check_float16(config, on_cpu)
 
 
-def check_inference(precision: str, is_quantized: bool) -> None:
+def check_inference(
+    precision: str, is_quantized: bool, runtime: str = "tensorflow"
+) -> None:
     """Checks that this machine can use trained networks in `precision`.
 
     Args:
       precision: as `--precision` takes it.
       is_quantized: whether the network computes as if in 8 bits.
+      runtime: what computes it, as `--runtime` takes it.
 
     Raises:
       UserError: if not.
@@ -81,8 +89,12 @@ def check_inference(precision: str, is_quantized: bool) -> None:
     if precision not in ("float32", "bfloat16"):
         known = ("float32", "bfloat16")
         raise unknown(f"--precision={precision} is not for inference", precision, known)
-    if precision == "bfloat16":
+    if precision != "bfloat16":
+        return
+    if runtime == "tensorflow":
         _check_bfloat16(on_cpu=not tf.config.list_physical_devices("GPU"))
+    else:
+        _check_cpu()
 
 
 def configure(options: tf.ConfigProto, precision: str) -> tf.ConfigProto:
@@ -166,16 +178,20 @@ def _check_bfloat16(on_cpu: bool) -> None:
             "float32. Give --precision=float16 (in training) or float32, or "
             "--clone_on_cpu"
         )
-    if not _cpu_flags() & {"avx512_bf16", "amx_bf16"}:
-        raise UserError(
-            "--precision=bfloat16 needs a CPU with AVX512-BF16 or AMX, and "
-            f"{_CPU_INFO} tells of neither: TensorFlow would be slower, or fail. Give "
-            "--precision=float32"
-        )
+    _check_cpu()
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false"):
         raise UserError(
             "--precision=bfloat16 needs oneDNN, which TF_ENABLE_ONEDNN_OPTS turns "
             "off: unset that variable, or give --precision=float32"
+        )
+
+
+def _check_cpu() -> None:
+    if not _cpu_flags() & {"avx512_bf16", "amx_bf16"}:
+        raise UserError(
+            "--precision=bfloat16 needs a CPU with AVX512-BF16 or AMX, and "
+            f"{_CPU_INFO} tells of neither: it would be slower, or fail. Give "
+            "--precision=float32"
         )
 
 

@@ -100,6 +100,7 @@ def test_operation_lists_are_those_of_bfloat16_and_go_away(monkeypatch):
     [
         ({"precision": "bfloat61"}, True, "bfloat61 is unknown.*mean bfloat16"),
         ({"precision": "bfloat16"}, False, "is for CPUs.*--precision=float16"),
+        ({"precision": "bfloat16", "master": "grpc://x"}, True, "for one machine"),
         ({"precision": "float16"}, True, "needs a GPU.*--precision=bfloat16"),
         ({"precision": "float16", "sync_replicas": True}, False, "--sync_replicas"),
     ],

@@ -74,7 +74,7 @@ def _without_keras() -> Iterator[None]:
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
     """Modules stay: looking for garbage among them, now or later, takes time only."""
-    if not gc.isenabled():
+    if not gc.isenabled() or "tensorflow" in sys.modules:
         yield
         return
     gc.disable()

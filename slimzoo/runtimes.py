@@ -98,6 +98,7 @@ def from_graph(
     Raises:
       UserError: when the runtime is not installed, or cannot do the graph.
     """
+    check(runtime, precision)
     chosen = _RUNTIMES[runtime]
     names = [_OUTPUT.format(i) for i in range(len(outputs))]
     graph_def = images.graph.as_graph_def()
@@ -109,7 +110,8 @@ def from_graph(
         path = pathlib.Path(directory) / f"network{chosen.suffix}"
         chosen.save(graph_def, images.op.name, names, path)
         loaded = chosen.load(str(path), precision)
-    return _explained(chosen, loaded.run, names)
+    run = _explained(chosen, loaded.run)
+    return lambda images: run(images, names)
 
 
 def from_file(runtime: str, path: str, precision: str) -> Loaded:
@@ -118,15 +120,22 @@ def from_file(runtime: str, path: str, precision: str) -> Loaded:
     Raises:
       UserError: when the runtime is not installed, or cannot read or do the network.
     """
+    check(runtime, precision)
     chosen = _RUNTIMES[runtime]
     with _told(chosen, path):
         loaded = chosen.load(path, precision)
-    if len(loaded.inputs) != 1 or [len(loaded.inputs[0].shape)] != [4]:
+    if not _takes_pictures(loaded.inputs):
         raise UserError(
-            f"{path} should have one input [batch, height, width, channels]; it has "
-            f"{_shown(loaded.inputs)}"
+            f"{path} should have one input of floats [batch, height, width, channels], "
+            f"channels last; it has {_shown(loaded.inputs)}"
         )
-    return loaded
+    return dataclasses.replace(loaded, run=_explained(chosen, loaded.run))
+
+
+def _takes_pictures(inputs: list[Port]) -> bool:
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        return False
+    return inputs[0].is_float and inputs[0].shape[3] in (1, 3, None)
 
 
 def choose_output(path: str, loaded: Loaded) -> Port:
@@ -161,8 +170,8 @@ def _told(chosen: _Runtime, what: str) -> Iterator[None]:
         raise UserError(f"{chosen.title} cannot do {what}: {why}") from error
 
 
-def _explained(chosen, run, names):
-    def explained(images):
+def _explained(chosen, run):
+    def explained(images, names):
         with _told(chosen, "the network"):
             return run(np.ascontiguousarray(images, np.float32), names)
 

@@ -224,7 +224,9 @@ def _session(
     scaffold = tf.train.Scaffold(
         init_fn=init_fn,
         summary_op=tf.summary.merge_all(),
-        # Otherwise there would be another, with operations of its own.
+        # Otherwise there would be another, with operations of its own. So this one also
+        # learns of the checkpoints that are there, and deletes those beyond
+        # --keep_checkpoints.
         saver=saver if is_chief else None,
         # What the chief has just made need not be looked for twice: `ready_op`, which
         # comes next, looks for all of it. The others wait for it.

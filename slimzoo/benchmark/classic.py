@@ -77,6 +77,21 @@ def _queue(request: Request, info: ModelInfo, dataset: Any) -> Any:
     )
 
 
+class _Writer(tf.summary.FileWriter):
+    """Knows when the first summary of the graph is there.
+
+    A thread computes it beside the first steps, which are slow for that, and not for
+    another ten minutes then.
+    """
+
+    has_summary = False
+
+    def add_summary(self, summary, global_step=None):
+        super().add_summary(summary, global_step)
+        # Speed is told as a message; what the graph computes, as a string of bytes.
+        self.has_summary |= isinstance(summary, bytes)
+
+
 def train(request: Request, clock: Clock) -> None:
     """Training by `slim.learning.train`."""
     tf.disable_eager_execution()  # Else its threads take no step for one of a graph.
@@ -90,9 +105,13 @@ def train(request: Request, clock: Clock) -> None:
     ):
         train_tensor, summary = _train_graph(request, info, dataset, deployment)
         images = request["batch_size"] * request["num_clones"]
+        writer = _Writer(train_dir)
 
         def step(*arguments):
             loss, should_stop = slim.learning.train_step(*arguments)
+            if not writer.has_summary:
+                clock.note_first()
+                return loss, should_stop
             return loss, clock.tick(images) or should_stop
 
         slim.learning.train(
@@ -100,6 +119,7 @@ def train(request: Request, clock: Clock) -> None:
             logdir=train_dir,
             train_step_fn=step,
             summary_op=summary,
+            summary_writer=writer,
             log_every_n_steps=10,
             save_summaries_secs=request["save_summaries_secs"],
             save_interval_secs=600,
@@ -207,7 +227,7 @@ def input(request: Request, clock: Clock) -> None:
 
 def conversion(request: Request, clock: Clock) -> None:
     """Conversion of a folder: each picture is decoded in a session."""
-    photos = sorted(pathlib.Path(request["source_dir"]).glob("*/*.jpg"))
+    photos = ours.pictures(pathlib.Path(request["source_dir"]))
     with tempfile.TemporaryDirectory(dir=request["scratch"]) as target:
         clock.begin()
         convert(photos, pathlib.Path(target, "records"))

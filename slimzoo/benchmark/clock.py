@@ -37,11 +37,15 @@ class Clock:
         """Counts `seconds` as no part of the time to the first step."""
         self._aside += seconds
 
+    def note_first(self) -> None:
+        """Notes that a step has ended, of which only when the first did counts."""
+        if self._first is None:
+            self._first = time.time()
+
     def tick(self, images: int) -> bool:
         """Notes that a step of so many images has ended; whether that is enough."""
         self._count += 1
-        if self._first is None:
-            self._first = time.time()
+        self.note_first()
         if self._count < self._warmup_steps:
             return False
         if self._begin is None:
@@ -54,8 +58,7 @@ class Clock:
 
     def begin(self) -> None:
         """Starts measuring now."""
-        if self._first is None:
-            self._first = time.time()
+        self.note_first()
         self._begin = _now()
 
     def end(self, images: int) -> tuple[float, float]:

@@ -39,6 +39,19 @@ def test_steps_after_warm_up_are_measured(now):
     assert told["peak_mb"] >= told["base_mb"] > 1
 
 
+def test_steps_that_do_not_count_end_the_start_all_the_same(now):
+    measured = Clock(REQUEST)
+    for seconds in (10, 20):
+        now(seconds)
+        measured.note_first()
+    for seconds in (30, 40, 43):
+        now(seconds)
+        measured.tick(8)
+    told = result(measured)
+    assert told["start_seconds"] == 10
+    assert (told["steps"], told["seconds"]) == (1, 3)
+
+
 def test_seconds_end_with_a_whole_step(now):
     measured = Clock(REQUEST | {"steps": None})
     enough = []

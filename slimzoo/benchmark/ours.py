@@ -17,12 +17,13 @@ from datasets import (
     input_pipeline,
 )
 from nets.nets_factory import NETWORKS
-from slimzoo import evaluate, model_info, predictor, train_config
+from slimzoo import evaluate, model_info, precision, predictor, runtimes, train_config
 from slimzoo import export as exporting
 from slimzoo import train as training
 from slimzoo.benchmark.clock import Clock
 from slimzoo.benchmark.plan import OURS
 from slimzoo.config import EvalConfig, ExportConfig
+from slimzoo.errors import UserError
 from slimzoo.graph import classic_graph, session_config
 from slimzoo.model_info import ModelInfo
 
@@ -81,7 +82,7 @@ def checkpoint(request: Request, info: ModelInfo, clock: Clock) -> str:
     prefix = directory / "model.ckpt-0"
     if not prefix.with_suffix(".ckpt-0.index").exists():
         start = time.time()
-        directory.mkdir(parents=True)
+        directory.mkdir(parents=True, exist_ok=True)
         with classic_graph(request["seed"]), tf.Session() as session:
             shape = [1, *info.image_size, info.channels]
             info.network_fn()(tf.placeholder(tf.float32, shape))
@@ -142,9 +143,13 @@ def inference(request: Request, clock: Clock) -> None:
     path = checkpoint(request, info, clock)
     endless = copy.copy(dataset)
     endless.stretches = bad_records.stretches(dataset) * _ROUNDS
-    others = {} if request["contender"] == OURS else {"runtime": request["contender"]}
+    runtime = request["contender"]
+    if runtime == OURS:
+        runtime = runtimes.TENSORFLOW
+    runtimes.check(runtime, request["precision"])
+    precision.check_inference(request["precision"], is_quantized=False, runtime=runtime)
     with predictor.from_checkpoint(
-        info, path, compute=request["precision"], **others
+        info, path, compute=request["precision"], runtime=runtime
     ) as network:
         with contextlib.suppress(_EnoughError):
             evaluate.measure(
@@ -165,6 +170,7 @@ def input(request: Request, clock: Clock) -> None:
             info.preprocessing(is_training=True),
             request["batch_size"],
             seed=request["seed"],
+            takes_encoded=True,
         )
         [(images, labels)] = input_pipeline.next_batches(batches, 1)
         step = tf.group(images, labels)  # Nothing is copied out of the session.
@@ -181,10 +187,27 @@ def take_steps(step: Any, images: int, clock: Clock) -> None:
         step()
 
 
+def pictures(source: pathlib.Path) -> list[pathlib.Path]:
+    """The JPEG files in the folders of `source`, sorted.
+
+    Raises:
+      UserError: when there is none, or something else, which would not be compared.
+    """
+    found = sorted(path for path in source.glob("*/*") if path.is_file())
+    others = [path for path in found if path.suffix != ".jpg"]
+    if others or not found:
+        what = f"{others[0]} is another" if others else "there is none"
+        raise UserError(
+            f"--source_dir={source} should have .jpg files in a folder per class, and "
+            f"nothing else, but {what}"
+        )
+    return found
+
+
 def conversion(request: Request, clock: Clock) -> None:
     """Conversion of a folder of pictures; a step is all of it."""
     source = pathlib.Path(request["source_dir"])
-    images = sum(1 for _ in source.glob("*/*.jpg"))
+    images = len(pictures(source))
     with tempfile.TemporaryDirectory(dir=request["scratch"]) as target:
         clock.begin()
         download_and_convert_folder.run(target, source)

@@ -20,8 +20,8 @@ OURS, CLASSIC = "ours", "classic"
 RUNTIMES = ("onnxruntime", "openvino")
 CONTENDERS = (OURS, CLASSIC, "keras", "timm", *RUNTIMES)
 PRECISIONS = ("float32", "bfloat16")
-# The original computes in float32, whatever it is compared with.
-_IN_FLOAT32_ONLY = (CLASSIC,)
+# Whatever they are compared with.
+_IN_FLOAT32_ONLY = (CLASSIC, "onnxruntime")
 _WITH_CLONES = (OURS, CLASSIC)
 EXPORT_FORMATS = ("frozen", "saved_model", "tflite", "onnx")
 
@@ -167,7 +167,7 @@ def _check_timm(config: BenchmarkConfig) -> None:
             "--against=timm needs --timm_python, the python of an environment that "
             "has torch and timm"
         )
-    if not os.access(python, os.X_OK):
+    if not (pathlib.Path(python).is_file() and os.access(python, os.X_OK)):
         raise UserError(f"--timm_python={python} is no program that can be run")
 
 
@@ -176,6 +176,10 @@ def _check_data(config: BenchmarkConfig) -> None:
         path = getattr(config, name)
         if path and not pathlib.Path(path).is_dir():
             raise UserError(f"--{name}: there is no directory {path}")
+    for name in ("csv", "json"):  # Written when hours have gone by.
+        path = getattr(config, name)
+        if path and not os.access(pathlib.Path(path).parent, os.W_OK):
+            raise UserError(f"--{name}={path}: that directory cannot be written to")
 
 
 def _parts(text: str) -> list[str]:

@@ -55,6 +55,22 @@ def test_each_mode_has_what_it_depends_on():
     assert read.contestants == convert.contestants == (("ours", ""), ("classic", ""))
 
 
+def test_onnxruntime_has_no_bfloat16():
+    [contest] = contests(
+        model_name="lenet",
+        mode="inference",
+        precision="float32,bfloat16",
+        against="onnxruntime,openvino",
+    )
+    assert contest.contestants == (
+        ("ours", "float32"),
+        ("ours", "bfloat16"),
+        ("onnxruntime", "float32"),
+        ("openvino", "float32"),
+        ("openvino", "bfloat16"),
+    )
+
+
 def test_contenders_without_the_network_are_left_out():
     [contest] = contests(model_name="cifarnet", mode="train", against="keras,classic")
     assert contest.contestants == (("ours", "float32"), ("classic", "float32"))
@@ -72,7 +88,9 @@ def test_contenders_without_the_network_are_left_out():
         ({"threads": "4096"}, "the cores here"),
         ({"against": "timm"}, "needs --timm_python"),
         ({"against": "timm", "timm_python": "/no/python"}, "/no/python"),
+        ({"against": "timm", "timm_python": "/tmp"}, "/tmp is no program"),
         ({"dataset_dir": "/no/data"}, "no directory /no/data"),
+        ({"csv": "/no/results.csv"}, "--csv=/no/results.csv"),
     ],
 )
 def test_mistakes_are_told(options, told):

@@ -54,7 +54,7 @@ def run(config: BenchmarkConfig, tell: Callable[[Results], None]) -> Results:
             tell(Results(told, before, config, _with_peaks(rows, before)))
         # Twice, as others may use the machine meanwhile.
         after = _peaks(config, contests, place)
-    peaks = {key: max(before.get(key, 0), gflops) for key, gflops in after.items()}
+    peaks = {key: max(before.get(key, 0), after.get(key, 0)) for key in before | after}
     found = Results(told, peaks, config, _with_peaks(rows, peaks))
     tell(found)
     return found

@@ -21,7 +21,7 @@ _MODULES = {
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Does what a request asks for; see `turns.request` for what is in one.
+    """Does what a request asks for; see `turns._request` for what is in one.
 
     Raises:
       UserError: for what the user can mend.
