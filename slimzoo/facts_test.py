@@ -1,10 +1,7 @@
-import subprocess
-import sys
-
 import pytest
 
 from slimzoo import facts, models
-from slimzoo.testing import ROOT
+from slimzoo.testing import run
 
 LIST = """
 import sys
@@ -43,15 +40,7 @@ def mine(images, num_classes=1000, is_training=True): ...
 
 
 def _run(program, more=""):
-    result = subprocess.run(
-        [sys.executable, "-c", more + program],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout.split()
+    return run("-c", more + program).stdout.split()
 
 
 def test_networks_are_known_without_tensorflow_and_the_same_with_it():

@@ -38,7 +38,7 @@ _SLOW_IN_PART = {
     ),
     "CLEARLIST_REMOVE": ("Relu6", "Relu6Grad"),
 }
-_CPU_INFO = pathlib.Path("/proc/cpuinfo")
+CPU_INFO = pathlib.Path("/proc/cpuinfo")
 _FAST_IN_FLOAT16 = (7, 0)  # Compute capability; Grappler leaves other GPUs alone.
 
 
@@ -114,7 +114,7 @@ def building(precision: str) -> Iterator[None]:
     if precision != "bfloat16":
         yield
         return
-    with bfloat16_kernels.fast_gradients(has_amx="amx_bf16" in _cpu_flags()):
+    with bfloat16_kernels.fast_gradients(has_amx="amx_bf16" in cpu_flags()):
         yield
     bfloat16_kernels.bound_relu(tf.get_default_graph())
 
@@ -187,10 +187,10 @@ def _check_bfloat16(on_cpu: bool) -> None:
 
 
 def _check_cpu() -> None:
-    if not _cpu_flags() & {"avx512_bf16", "amx_bf16"}:
+    if not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
         raise UserError(
             "--precision=bfloat16 needs a CPU with AVX512-BF16 or AMX, and "
-            f"{_CPU_INFO} tells of neither: it would be slower, or fail. Give "
+            f"{CPU_INFO} tells of neither: it would be slower, or fail. Give "
             "--precision=float32"
         )
 
@@ -218,10 +218,11 @@ def _check_float16(config: TrainConfig, on_cpu: bool) -> None:
             )
 
 
-def _cpu_flags() -> set[str]:
-    if not _CPU_INFO.exists():
+def cpu_flags() -> set[str]:
+    """What the kernel tells of the CPU, which features it has among it."""
+    if not CPU_INFO.exists():
         return set()
-    return set(_CPU_INFO.read_text().split())
+    return set(CPU_INFO.read_text().split())
 
 
 def _dotted(version: tuple[int, int]) -> str:

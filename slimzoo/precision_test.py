@@ -115,7 +115,7 @@ def test_cpus_without_bfloat16_are_told(known, tmp_path, monkeypatch):
     path = tmp_path / "cpuinfo"
     if known is not None:
         path.write_text(known)
-    monkeypatch.setattr(precision, "_CPU_INFO", path)
+    monkeypatch.setattr(precision, "CPU_INFO", path)
     with pytest.raises(UserError, match=r"AVX512-BF16 or AMX.*--precision=float32"):
         precision.check(TrainConfig(precision="bfloat16"), on_cpu=True)
 
@@ -123,7 +123,7 @@ def test_cpus_without_bfloat16_are_told(known, tmp_path, monkeypatch):
 def test_bfloat16_without_onednn_is_an_error(tmp_path, monkeypatch):
     path = tmp_path / "cpuinfo"
     path.write_text("flags : avx512_bf16")
-    monkeypatch.setattr(precision, "_CPU_INFO", path)
+    monkeypatch.setattr(precision, "CPU_INFO", path)
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     with pytest.raises(UserError, match="unset that variable"):
         precision.check(TrainConfig(precision="bfloat16"), on_cpu=True)

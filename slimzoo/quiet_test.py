@@ -1,11 +1,11 @@
 import os
-import pathlib
 import subprocess
 import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from slimzoo import testing
+
 PROGRAM = """
 import warnings
 from slimzoo import quiet
@@ -47,7 +47,7 @@ def run(tmp_path):
         (tmp_path / "tensorflow.py").write_text(tensorflow)
         return subprocess.run(
             [sys.executable, "-W", "always", "-c", PROGRAM],
-            env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+            env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{testing.ROOT}"},
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -95,12 +95,5 @@ print("all there")
 
 def test_keras_and_matplotlib_are_loaded_when_they_are_used():
     not_loaded = "NOT_LOADED = 'keras', 'tf_keras', 'matplotlib', 'sklearn'\n"
-    result = subprocess.run(
-        [sys.executable, "-c", not_loaded + KERAS],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert result.returncode == 0, result.stderr
+    result = testing.run("-c", not_loaded + KERAS)
     assert result.stdout.splitlines() == ["", "all there"]

@@ -1,7 +1,7 @@
 """The graph of training: from record files to the operation that takes a step."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -268,13 +268,27 @@ def _summarize(clone: model_deploy.Clone, loss: tf.Tensor, rate: tf.Tensor) -> N
     images = clone.outputs.images
     if images.shape.rank == 4:
         tf.summary.image("images", images, _EXAMPLES_IN_SUMMARIES)
-    for name, value in clone.outputs.end_points.items():
+    summarize(clone.outputs.end_points, clone.scope, loss, rate)
+    tf.summary.scalar("accuracy", clone.outputs.accuracy)
+
+
+def summarize(
+    end_points: Mapping[str, tf.Tensor], scope: str, loss: tf.Tensor, rate: tf.Tensor
+) -> None:
+    """Adds the summaries that the original's training has, too.
+
+    Args:
+      end_points: of a clone, by name.
+      scope: of that clone, whose losses are shown.
+      loss: of all clones, scalar.
+      rate: of learning, scalar.
+    """
+    for name, value in end_points.items():
         tf.summary.histogram(f"activations/{name}", value)
         tf.summary.scalar(f"sparsity/{name}", tf.nn.zero_fraction(value))
-    for part in tf.losses.get_losses(clone.scope):
+    for part in tf.losses.get_losses(scope):
         tf.summary.scalar(f"losses/{part.op.name}", part)
     for variable in slim.get_model_variables():
         tf.summary.histogram(variable.op.name, variable)
     tf.summary.scalar("learning_rate", rate)
     tf.summary.scalar("total_loss", loss)
-    tf.summary.scalar("accuracy", clone.outputs.accuracy)

@@ -14,6 +14,7 @@ import tf_slim as slim
 
 from datasets import dataset_utils
 from deployment import model_deploy
+from slimzoo import train_graph
 from slimzoo.benchmark import classic_preprocessing, ours
 from slimzoo.benchmark.clock import Clock
 from slimzoo.graph import classic_graph
@@ -23,7 +24,6 @@ Request = dict[str, Any]
 
 _NUM_THREADS = 4  # Of preprocessing, and of readers in training.
 _WEIGHT_DECAY = 0.00004
-_AUXILIARY_LOSS_WEIGHT = 0.4
 
 
 def _decoder() -> slim.tfexample_decoder.TFExampleDecoder:
@@ -109,7 +109,7 @@ def train(request: Request, clock: Clock) -> None:
 
         def step(*arguments):
             loss, should_stop = slim.learning.train_step(*arguments)
-            if not writer.has_summary:
+            if request["save_summaries_secs"] and not writer.has_summary:
                 clock.note_first()
                 return loss, should_stop
             return loss, clock.tick(images) or should_stop
@@ -142,7 +142,7 @@ def _train_graph(request, info, dataset, deployment):
             tf.losses.softmax_cross_entropy(
                 labels,
                 end_points["AuxLogits"],
-                weights=_AUXILIARY_LOSS_WEIGHT,
+                weights=train_graph.AUXILIARY_LOSS_WEIGHT,
                 scope="aux_loss",
             )
         tf.losses.softmax_cross_entropy(labels, logits)
@@ -159,22 +159,10 @@ def _train_graph(request, info, dataset, deployment):
             rate, decay=0.9, momentum=0.9, epsilon=1.0
         )
     loss, gradients = model_deploy.optimize_clones(clones, optimizer)
-    _summarize(clones[0], loss, rate)
+    train_graph.summarize(clones[0].outputs, clones[0].scope, loss, rate)
     updates.append(optimizer.apply_gradients(gradients, global_step))
     with tf.control_dependencies([tf.group(*updates)]):
         return tf.identity(loss, name="train_op"), tf.summary.merge_all()
-
-
-def _summarize(clone, loss, rate):
-    for name, value in clone.outputs.items():
-        tf.summary.histogram(f"activations/{name}", value)
-        tf.summary.scalar(f"sparsity/{name}", tf.nn.zero_fraction(value))
-    for part in tf.losses.get_losses(clone.scope):
-        tf.summary.scalar(f"losses/{part.op.name}", part)
-    for variable in slim.get_model_variables():
-        tf.summary.histogram(variable.op.name, variable)
-    tf.summary.scalar("learning_rate", rate)
-    tf.summary.scalar("total_loss", loss)
 
 
 def inference(request: Request, clock: Clock) -> None:

@@ -11,6 +11,10 @@ from typing import Any
 _STATUS = pathlib.Path("/proc/self/status")
 
 
+class EnoughError(Exception):
+    """What was to be measured is measured: ends what has no other end."""
+
+
 class Clock:
     """Measures from the end of the last warm-up step on.
 

@@ -14,17 +14,13 @@ import keras
 import tensorflow as tf
 
 from slimzoo.benchmark import ours
-from slimzoo.benchmark.clock import Clock
+from slimzoo.benchmark.clock import Clock, EnoughError
 
 Request = dict[str, Any]
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string),
     "image/class/label": tf.io.FixedLenFeature([], tf.int64),
 }
-
-
-class _EnoughError(Exception):
-    """What was to be measured is measured."""
 
 
 class _Tick(keras.callbacks.Callback):
@@ -34,7 +30,7 @@ class _Tick(keras.callbacks.Callback):
 
     def _tell(self, batch, logs=None):
         if self._clock.tick(self._images):
-            raise _EnoughError
+            raise EnoughError
 
     on_train_batch_end = on_predict_batch_end = _tell
 
@@ -107,7 +103,7 @@ def train(request: Request, clock: Clock) -> None:
         jit_compile=False,
     )
     batches = _batches(info, dataset, request["batch_size"], is_training=True)
-    with contextlib.suppress(_EnoughError):
+    with contextlib.suppress(EnoughError):
         model.fit(
             batches,
             steps_per_epoch=2**31,
@@ -123,5 +119,5 @@ def inference(request: Request, clock: Clock) -> None:
     model.compile(jit_compile=False)
     batches = _batches(info, dataset, request["batch_size"], is_training=False)
     tick = _Tick(clock, request["batch_size"])
-    with contextlib.suppress(_EnoughError):
+    with contextlib.suppress(EnoughError):
         model.predict(batches, verbose=0, callbacks=[tick])

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import os
-import pathlib
 import platform
 import time
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from nets.nets_factory import NETWORKS, get_network_fn
-from slimzoo import complexity
+from slimzoo import complexity, precision
 from slimzoo.benchmark.clock import Clock
 from slimzoo.graph import classic_graph, session_config
 
-_CPU_INFO = pathlib.Path("/proc/cpuinfo")
 _TOLD_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 _PACKAGES = ("tensorflow", "tf-keras", "tf-slim", "keras", "numpy")
 _SIDES = (4096, 2048)  # Of the matrices; the first, unless it takes long.
@@ -24,12 +22,13 @@ _PRODUCTS = 5
 
 def describe() -> dict[str, Any]:
     """The CPU's name, cores for this process, flags that matter, and versions."""
-    lines = _CPU_INFO.read_text().splitlines() if _CPU_INFO.exists() else []
+    path = precision.CPU_INFO
+    lines = path.read_text().splitlines() if path.exists() else []
     facts = {
         key.strip(): value.strip()
         for key, _, value in (s.partition(":") for s in lines)
     }
-    flags = set(facts.get("flags", "").split())
+    flags = precision.cpu_flags()
     return {
         "cpu": facts.get("model name") or platform.processor() or platform.machine(),
         "family": f"{facts.get('cpu family', '?')}, model {facts.get('model', '?')}",

@@ -20,7 +20,7 @@ from nets.nets_factory import NETWORKS
 from slimzoo import evaluate, model_info, precision, predictor, runtimes, train_config
 from slimzoo import export as exporting
 from slimzoo import train as training
-from slimzoo.benchmark.clock import Clock
+from slimzoo.benchmark.clock import Clock, EnoughError
 from slimzoo.benchmark.plan import OURS
 from slimzoo.config import EvalConfig, ExportConfig
 from slimzoo.errors import UserError
@@ -118,10 +118,6 @@ def train(request: Request, clock: Clock) -> None:
         training.train(config, extra_hooks=[TickHook(clock, images)])
 
 
-class _EnoughError(Exception):
-    """What was to be measured is measured."""
-
-
 class _Answers:
     """Takes the place of predictions.csv: each batch of answers ends a step."""
 
@@ -131,7 +127,7 @@ class _Answers:
     def add(self, batch, probabilities) -> None:
         """Tells the clock."""
         if self._clock.tick(len(probabilities)):
-            raise _EnoughError
+            raise EnoughError
 
 
 def inference(request: Request, clock: Clock) -> None:
@@ -146,12 +142,11 @@ def inference(request: Request, clock: Clock) -> None:
     runtime = request["contender"]
     if runtime == OURS:
         runtime = runtimes.TENSORFLOW
-    runtimes.check(runtime, request["precision"])
     precision.check_inference(request["precision"], is_quantized=False, runtime=runtime)
     with predictor.from_checkpoint(
         info, path, compute=request["precision"], runtime=runtime
     ) as network:
-        with contextlib.suppress(_EnoughError):
+        with contextlib.suppress(EnoughError):
             evaluate.measure(
                 info,
                 endless,

@@ -103,6 +103,11 @@ def test_keras(request_of, mode):
 
 
 @pytest.mark.parametrize("contender", ["ours", "classic"])
+def test_training_without_summaries_ends(answer, request_of, contender):
+    check(answer(request_of(contender, "train", save_summaries_secs=0)))
+
+
+@pytest.mark.parametrize("contender", ["ours", "classic"])
 def test_conversion(answer, request_of, contender):
     check(answer(request_of(contender, "conversion")), COUNT, 1)
 
