@@ -13,7 +13,7 @@ the exit status is 1 then.
 """
 
 from slimzoo import cli
-from slimzoo.config import BenchmarkConfig
+from slimzoo.benchmark.config import BenchmarkConfig
 
 
 def main(config: BenchmarkConfig) -> int:
@@ -26,5 +26,10 @@ def main(config: BenchmarkConfig) -> int:
     return 1 if found.errors else 0
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Runs this command."""
     cli.run(main, BenchmarkConfig)
+
+
+if __name__ == "__main__":
+    run()

@@ -7,7 +7,7 @@ The exit status is 1 if anything is wrong.
 """
 
 from slimzoo import cli
-from slimzoo.config import CheckConfig
+from slimzoo.data_config import CheckConfig
 
 
 def main(config: CheckConfig) -> int:
@@ -20,5 +20,10 @@ def main(config: CheckConfig) -> int:
     return 1 if found.problems else 0
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Runs this command."""
     cli.run(main, CheckConfig)
+
+
+if __name__ == "__main__":
+    run()

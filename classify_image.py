@@ -52,5 +52,10 @@ def main(config: ClassifyConfig, pictures: list[str]) -> int:
     return min(bad, MOST_BAD)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Runs this command."""
     cli.run(main, ClassifyConfig, operands="pictures")
+
+
+if __name__ == "__main__":
+    run()

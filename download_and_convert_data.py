@@ -6,7 +6,7 @@ python download_and_convert_data.py --dataset_name=folder --source_dir=photos \
 """
 
 from slimzoo import cli
-from slimzoo.config import ConvertConfig
+from slimzoo.data_config import ConvertConfig
 
 
 def main(config: ConvertConfig) -> None:
@@ -16,5 +16,10 @@ def main(config: ConvertConfig) -> None:
     converters.run(config)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Runs this command."""
     cli.run(main, ConvertConfig)
+
+
+if __name__ == "__main__":
+    run()

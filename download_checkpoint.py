@@ -15,5 +15,10 @@ def main(config: DownloadConfig) -> None:
     print(fetch(config))
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Runs this command."""
     cli.run(main, DownloadConfig)
+
+
+if __name__ == "__main__":
+    run()

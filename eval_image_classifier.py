@@ -27,5 +27,10 @@ def main(config: EvalConfig) -> None:
         )
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Runs this command."""
     cli.run(main, EvalConfig)
+
+
+if __name__ == "__main__":
+    run()

@@ -35,5 +35,10 @@ def main(config: ExportConfig) -> None:
         print(export.report(export.export_trained(config)))
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Runs this command."""
     cli.run(main, ExportConfig)
+
+
+if __name__ == "__main__":
+    run()

@@ -15,5 +15,10 @@ def main(config: ListConfig, patterns: list[str]) -> None:
     print(facts.models().listing(config, patterns))
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Runs this command."""
     cli.run(main, ListConfig, operands="patterns", tensorflow=False)
+
+
+if __name__ == "__main__":
+    run()

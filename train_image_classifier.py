@@ -15,5 +15,10 @@ def main(config: TrainConfig) -> None:
     train(config)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Runs this command."""
     cli.run(main, TrainConfig)
+
+
+if __name__ == "__main__":
+    run()

@@ -17,7 +17,7 @@ if not __package__:  # Run as a script, from anywhere.
 from absl import logging
 
 from slimzoo import cli
-from slimzoo.config import BuildImagenetConfig
+from slimzoo.data_config import BuildImagenetConfig
 from slimzoo.errors import UserError
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from datasets import build_imagenet_data, imagenet
 from datasets.conftest import IMAGENET_PER_CLASS, IMAGENET_SYNSETS
-from slimzoo.config import BuildImagenetConfig
+from slimzoo.data_config import BuildImagenetConfig
 from slimzoo.testing import ROOT, call, fails
 
 SCRIPT = "datasets/build_imagenet_data.py"
@@ -102,7 +102,7 @@ def test_help_from_any_directory(tmp_path):
         text=True,
         timeout=120,
     )
-    assert "--train_directory: Training pictures" in result.stdout, result.stderr
+    assert "--train_directory=/tmp/" in result.stdout, result.stderr
 
 
 @pytest.mark.slow

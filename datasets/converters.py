@@ -7,7 +7,7 @@ import pkgutil
 
 import datasets
 from slimzoo import errors
-from slimzoo.config import ConvertConfig
+from slimzoo.data_config import ConvertConfig
 
 _PREFIX = "download_and_convert_"
 _SUFFIXES = ("_test", "_lib")

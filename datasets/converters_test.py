@@ -6,7 +6,7 @@ import pytest
 
 from datasets import converters, dataset_factory
 from slimzoo import testing
-from slimzoo.config import ConvertConfig
+from slimzoo.data_config import ConvertConfig
 
 OPTIONS = {field.name: field.default for field in dataclasses.fields(ConvertConfig)}
 SCRIPT = "download_and_convert_data.py"

@@ -23,8 +23,8 @@ from datasets.bad_records import Fault
 from datasets.record_check import Checker, Facts
 from datasets.records import Record
 from slimzoo import check_manifest, contact_sheet, files, pictures
-from slimzoo.config import CheckConfig
 from slimzoo.contact_sheet import Sample
+from slimzoo.data_config import CheckConfig
 from slimzoo.errors import UserError
 
 _DIGEST_BYTES = 16

@@ -8,7 +8,7 @@ import pytest
 from datasets import bad_records, registry, testing
 from datasets.testing import NUM_CLASSES, damage, png, record
 from slimzoo import check_dataset, check_report
-from slimzoo.config import CheckConfig
+from slimzoo.data_config import CheckConfig
 from slimzoo.errors import UserError
 
 NAMES = ("ant", "bee", "<i>cat", "dög", "e\x1b[31mel")

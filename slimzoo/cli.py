@@ -1,6 +1,7 @@
 """From the command line to a config: strict flags, mistakes told on one screen."""
 
 import dataclasses
+import itertools
 import logging as standard_logging
 import pathlib
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from slimzoo import errors, quiet
+from slimzoo import errors, quiet, usage
 from slimzoo.config import Size
 from slimzoo.errors import UserError
 
@@ -47,13 +48,11 @@ def define_flags(config_class: type, values: flags.FlagValues = flags.FLAGS) -> 
     """Defines one flag per option of `config_class`, as flags of the program run."""
     types = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
-        annotation = types[field.name]
-        kind, *_ = typing.get_args(annotation) or (annotation,)  # `T | None` or `T`.
         least = field.metadata["at_least"]
         bound = {} if least is None else {"lower_bound": least}
-        _DEFINE[kind](
+        _DEFINE[usage.kind(types[field.name])](
             field.name,
-            field.metadata.get("flag_default", field.default),
+            usage.default(field),
             field.metadata["help"],
             flag_values=values,
             module_name=sys.argv[0],
@@ -131,8 +130,19 @@ def run(
         _plain_logging()
         return execute(main, config_class, operands, flags.FLAGS, argv[1:], tensorflow)
 
+    def parse(argv):
+        try:
+            return flags.FLAGS(argv)
+        except flags.Error as error:
+            sys.exit(f"error: {error}\nSee --help.")
+
+    flagged = itertools.takewhile("--".__ne__, sys.argv[1:])
+    if not usage.HELP_FLAGS.isdisjoint(flagged):
+        about = sys.modules[main.__module__].__doc__ or ""
+        print(usage.text(sys.argv[0], about, config_class, operands))
+        return
     define_all(config_class, flags.FLAGS)
-    app.run(guarded)
+    app.run(guarded, flags_parser=parse)
 
 
 def define_all(config_class: type, values: flags.FlagValues) -> None:
@@ -141,8 +151,7 @@ def define_all(config_class: type, values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "config",
         None,
-        "YAML or JSON file of options, such as the config.json that training writes; "
-        "flags win over it.",
+        usage.CONFIG_HELP,
         flag_values=values,
         module_name=sys.argv[0],
     )

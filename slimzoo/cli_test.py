@@ -10,14 +10,18 @@ import pytest
 from absl import flags
 
 from slimzoo import cli, config
+from slimzoo.benchmark.config import BenchmarkConfig
 from slimzoo.config import (
-    BenchmarkConfig,
     ClassifyConfig,
-    ConvertConfig,
     DownloadConfig,
     EvalConfig,
     ExportConfig,
     ListConfig,
+)
+from slimzoo.data_config import (
+    BuildImagenetConfig,
+    CheckConfig,
+    ConvertConfig,
 )
 from slimzoo.errors import UserError
 from slimzoo.train_config import TrainConfig
@@ -33,6 +37,8 @@ CONFIGS = {
 ALL_CONFIGS = [
     *CONFIGS.values(),
     BenchmarkConfig,
+    BuildImagenetConfig,
+    CheckConfig,
     ClassifyConfig,
     DownloadConfig,
     ListConfig,
@@ -200,7 +206,7 @@ def test_value_of_the_wrong_type_is_an_error():
 PROGRAM = """
 import sys
 from absl import logging
-from slimzoo import cli, config, errors, quiet
+from slimzoo import cli, data_config, errors, quiet
 
 quiet.start_tensorflow = lambda: print("started")
 
@@ -213,7 +219,7 @@ def main(config, *operands):
         raise ValueError("not the user's")
 
 try:
-    cli.run(main, config.ConvertConfig{more})
+    cli.run(main, data_config.ConvertConfig{more})
 finally:
     print("tensorflow" if "tensorflow" in sys.modules else "no tensorflow")
 """
@@ -287,9 +293,9 @@ def test_unknown_flag_is_told_without_stack_trace(run):
 
 def test_help_shows_only_the_flags_of_the_program_and_is_quick(run):
     result = run("--help")
-    listed = re.findall(r"^  --(?:\[no\])?(\w+):", result.stdout, re.MULTILINE)
+    listed = re.findall(r"^  --(?:\[no\])?(\w+)", result.stdout, re.MULTILINE)
     options = [field.name for field in dataclasses.fields(ConvertConfig)]
-    assert sorted(listed) == sorted(["config", *options])
+    assert sorted(listed) == sorted(["config", "help", *options])
     assert "Where the records are written." in result.stdout
     assert result.stdout.endswith("\nno tensorflow\n")
 

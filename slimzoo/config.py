@@ -6,7 +6,7 @@ the default. `slimzoo.cli` makes the flags.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 Size = tuple[int, int]  # Height and width in pixels; as a flag `299` or `224,320`.
 SIZE_HELP = "Height and width in pixels, as 224 or 224,320"
@@ -32,6 +32,8 @@ def recorded(default: Any, description: str, at_least: int | None = None) -> Any
 class Model:
     """Options that say which network it is and what it sees."""
 
+    title: ClassVar = "Network"
+
     model_name: str | None = recorded(
         "inception_v3", "Network; unknown names list all."
     )
@@ -51,6 +53,8 @@ class Model:
 class Data:
     """Options that say what the pictures are."""
 
+    title: ClassVar = "Data set"
+
     dataset_name: str | None = recorded("imagenet", "Data set; unknown names list all.")
     dataset_dir: str | None = option(None, "Directory of the data set's records.")
 
@@ -58,6 +62,8 @@ class Data:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BadRecords:
     """Options of whatever reads all pictures of a split."""
+
+    title: ClassVar = "Data set"
 
     skip_bad_records: bool = option(
         False,
@@ -70,6 +76,8 @@ class BadRecords:
 class Devices:
     """Options of sessions."""
 
+    title: ClassVar = "Devices and machines"
+
     gpu_memory_growth: bool = option(
         False, "Take GPU memory as it is needed, instead of all of it at once."
     )
@@ -78,6 +86,8 @@ class Devices:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Weights:
     """Options that say which weights of a checkpoint are used."""
+
+    title: ClassVar = "Weights"
 
     moving_average_decay: float | None = recorded(
         None,
@@ -89,6 +99,8 @@ class Weights:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inference(Model, Devices, Weights):
     """Options of whatever uses a trained network."""
+
+    title: ClassVar = "Computation"
 
     graph: str | None = option(
         None,
@@ -127,6 +139,8 @@ class Inference(Model, Devices, Weights):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig(Inference, Data, BadRecords):
     """Options of evaluation."""
+
+    title: ClassVar = "Evaluation"
 
     model_name: str | None = recorded(
         "inception_v3",
@@ -178,8 +192,49 @@ class EvalConfig(Inference, Data, BadRecords):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportConfig(Model, Data, Weights):
+class Quantization:
+    """Options of numbers of fewer bits."""
+
+    title: ClassVar = "Quantization"
+
+    quantization: str = option(
+        "float32",
+        "Of tflite: float32, float16 (weights), dynamic (8-bit weights) or int8 (all, "
+        "calibrated on pictures of the data set).",
+    )
+    integer_type: str = option("uint8", "Of input and output with int8: uint8 or int8.")
+    calibration_size: int = option(100, "Pictures that int8 looks at.", at_least=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Options of the comparison that an export must pass."""
+
+    title: ClassVar = "Comparison with the checkpoint"
+
+    verification_size: int = option(
+        100,
+        "Pictures of --dataset_dir on which what was written is compared with the "
+        "checkpoint; some noise where there are none.",
+        at_least=1,
+    )
+    min_agreement: float = option(
+        0.7,
+        "Least share of these pictures that dynamic and int8 must answer as the "
+        "checkpoint does; below, nothing is written.",
+    )
+    dataset_split_name: str | None = option(
+        None,
+        "Split of these pictures; by default train, or that of evaluation where there "
+        "is no other.",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportConfig(Model, Data, Weights, Quantization, Comparison):
     """Options of export."""
+
+    title: ClassVar = "Export"
 
     dataset_dir: str = option(
         "", "Directory of the data set's labels.txt and records, if any."
@@ -212,29 +267,6 @@ class ExportConfig(Model, Data, Weights):
         "Make batch norm part of the weights; by default for all formats but frozen, "
         "where convolutions would give other values.",
     )
-    quantization: str = option(
-        "float32",
-        "Of tflite: float32, float16 (weights), dynamic (8-bit weights) or int8 (all, "
-        "calibrated on pictures of the data set).",
-    )
-    integer_type: str = option("uint8", "Of input and output with int8: uint8 or int8.")
-    calibration_size: int = option(100, "Pictures that int8 looks at.", at_least=1)
-    verification_size: int = option(
-        100,
-        "Pictures of --dataset_dir on which what was written is compared with the "
-        "checkpoint; some noise where there are none.",
-        at_least=1,
-    )
-    min_agreement: float = option(
-        0.7,
-        "Least share of these pictures that dynamic and int8 must answer as the "
-        "checkpoint does; below, nothing is written.",
-    )
-    dataset_split_name: str | None = option(
-        None,
-        "Split of these pictures; by default train, or that of evaluation where there "
-        "is no other.",
-    )
     describe: str | None = option(
         None,
         "Only print inputs, likely outputs, operations and parameters of this graph.",
@@ -242,134 +274,10 @@ class ExportConfig(Model, Data, Weights):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvertConfig:
-    """Options of download and conversion.
-
-    Those behind `dataset_dir` go to the converters that take them.
-    """
-
-    dataset_name: str | None = option(
-        None, "Data set; unknown names list all. folder for pictures of your own."
-    )
-    dataset_dir: str | None = option(None, "Where the records are written.")
-    source_dir: str | None = option(
-        None,
-        "Directory of the set's archives, or of what is in them; read and left as it "
-        "is. By default they are downloaded.",
-    )
-    mirror: str | None = option(
-        None,
-        "Directory or URL that has the archives; by default what the environment "
-        "variable SLIMZOO_MIRROR says, or where they were published.",
-    )
-    strict: bool = option(
-        False, "Stop at a picture that cannot be used, instead of leaving it out."
-    )
-    name: str | None = option(
-        None, "What a set that is made with folder or tfds is called from then on."
-    )
-    csv_file: str | None = option(
-        None,
-        "Lines of path,label or path,label,split, instead of folders; paths are "
-        "relative to --source_dir, or to the file.",
-    )
-    labels_file: str | None = option(
-        None, "labels.txt of another set, whose class numbers are kept."
-    )
-    validation_fraction: float = option(
-        0.2, "Share of each class for validation, where the folder has no splits."
-    )
-    test_fraction: float = option(0.0, "Share of each class for testing, likewise.")
-    seed: int = option(0, "Decides which pictures these are, and the order of all.")
-    num_shards: int | None = option(
-        None, "Files per split; by default some of at most 128 MB.", at_least=1
-    )
-    tfds_name: str | None = option(
-        None, "With tfds: NAME or NAME:VERSION, as tensorflow_datasets has it."
-    )
-    tfds_data_dir: str | None = option(
-        None, "With tfds: where that keeps what it downloads and prepares."
-    )
-    small_object_area_threshold: float = option(
-        0.005, "With visualwakewords: least share of a picture that an object covers."
-    )
-    foreground_class_of_interest: str = option(
-        "person", "With visualwakewords: the class that is or is not in a picture."
-    )
-    coco_dirname: str = option(
-        "coco_dataset", "With visualwakewords: where in --dataset_dir COCO is put."
-    )
-    coco_train_url: str = option(
-        "http://images.cocodataset.org/zips/train2014.zip", "See --coco_dirname."
-    )
-    coco_validation_url: str = option(
-        "http://images.cocodataset.org/zips/val2014.zip", "See --coco_dirname."
-    )
-    coco_annotations_url: str = option(
-        "http://images.cocodataset.org/annotations/annotations_trainval2014.zip",
-        "See --coco_dirname.",
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BuildImagenetConfig:
-    """Options of the conversion of ImageNet from directories that are named."""
-
-    train_directory: str = option(
-        "/tmp/",
-        "Training pictures: folders of synsets, tar archives of such names, or the "
-        "published archive itself.",
-    )
-    validation_directory: str = option(
-        "/tmp/",
-        "Validation pictures: folders of synsets, one folder, or the archive itself.",
-    )
-    output_directory: str = option("/tmp/", "Where the records are written.")
-    train_shards: int = option(1024, "Files of training records.", at_least=1)
-    validation_shards: int = option(128, "Files of validation records.", at_least=1)
-    num_threads: int = option(8, "Without effect: all cores are used.", at_least=1)
-    labels_file: str = option(
-        "imagenet_lsvrc_2015_synsets.txt",
-        "Synsets in the order of their labels, from 1; without it, as published.",
-    )
-    imagenet_metadata_file: str = option(
-        "imagenet_metadata.txt",
-        "Lines of synset, tabulator and words; without it, as published.",
-    )
-    bounding_box_file: str = option(
-        "./imagenet_2012_bounding_boxes.csv",
-        "Bounding boxes: CSV as process_bounding_boxes.py writes it, or an archive or "
-        "a folder of XML files; without it there are none.",
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CheckConfig:
-    """Options of the check of a data set."""
-
-    dataset_name: str | None = option(None, "Data set; unknown names list all.")
-    dataset_dir: str | None = option(None, "Directory of the data set's records.")
-    dataset_split_name: str | None = option(None, "Split; by default all there are.")
-    output_file: str | None = option(None, "JSON file for all that is found.")
-    contact_sheet: str | None = option(
-        None,
-        "File (.html or .png) for some pictures of each class, as they are and as "
-        "training and evaluation make them.",
-    )
-    samples_per_class: int = option(4, "Pictures on the contact sheet.", at_least=1)
-    preprocessing_name: str = option(
-        "inception", "Preprocessing recipe of the contact sheet, or a network's name."
-    )
-    image_size: Size | None = option(
-        None,
-        f"{SIZE_HELP}, of what preprocessing makes; by default 224, or that of the "
-        "pictures if all are of one.",
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifyConfig(Inference):
     """Options of classification."""
+
+    title: ClassVar = "Classification"
 
     checkpoint_path: str | None = option(
         None, "Checkpoint, or directory whose latest one is used."
@@ -415,94 +323,16 @@ class ClassifyConfig(Inference):
 class ListConfig:
     """Options of the list of networks."""
 
+    title: ClassVar = "List"
+
     format: str = option("table", "How to print it: table, markdown, csv or json.")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BenchmarkConfig:
-    """Options of the benchmark. Lists are separated by commas."""
-
-    model_name: str = option(
-        "mobilenet_v1,mobilenet_v2,resnet_v1_50,inception_v3",
-        "Networks: names or patterns, as in 'mobilenet_v*,resnet_v1_50'.",
-    )
-    mode: str = option(
-        "train,inference",
-        "What to measure: train (end to end, as train_image_classifier.py), inference "
-        "(as eval_image_classifier.py), input (of training, alone), conversion, "
-        "export.",
-    )
-    against: str | None = option(
-        None,
-        "What to measure besides, in turns: classic (slim as in 2017: queue runners, "
-        "float32, slim.learning), keras (applications, fit and predict), timm (see "
-        "--timm_python); in inference onnxruntime and openvino, as --runtime of "
-        "evaluation has them.",
-    )
-    precision: str = option("float32", "List of float32, bfloat16.")
-    batch_size: str = option("32", "List of pictures per clone and step.")
-    num_clones: str = option("1", "List of numbers of clones, in training.")
-    threads: str | None = option(
-        None,
-        "List of numbers of threads, and of cores to run on; by default all cores.",
-    )
-    image_size: Size | None = option(
-        None, f"{SIZE_HELP}; by default the network's own."
-    )
-    export_formats: str = option(
-        "frozen,saved_model,tflite", "List of what export writes; onnx is another."
-    )
-
-    repeats: int = option(5, "Turns of each contender, a process each.", at_least=1)
-    seconds: float = option(10.0, "Time that a turn measures.", at_least=0)
-    steps: int | None = option(
-        None, "Steps that a turn measures, instead of --seconds.", at_least=1
-    )
-    warmup_steps: int = option(
-        5, "Steps of each turn before anything is measured.", at_least=1
-    )
-    timeout_secs: int = option(
-        1800, "Time after which the process of a turn is ended.", at_least=1
-    )
-    seed: int | None = option(
-        None, "Seed of initial weights, order and distortions, as of training."
-    )
-
-    dataset_name: str | None = option(
-        None, "Data set in --dataset_dir; by default the one that was converted there."
-    )
-    dataset_dir: str | None = option(
-        None,
-        "Directory of records; by default some are made in a temporary one: JPEG of "
-        "500x375 at quality 90.",
-    )
-    train_split_name: str = option("train", "Split that train and input read.")
-    eval_split_name: str | None = option(
-        None, "Split that inference reads; by default the data set's own for that."
-    )
-    source_dir: str | None = option(
-        None,
-        "Pictures in folders, which conversion reads; by default those that are made.",
-    )
-    num_pictures: int = option(
-        512, "Number of pictures that are made, if any are.", at_least=1
-    )
-    save_summaries_secs: int = option(
-        600, "Seconds between summaries, in training.", at_least=0
-    )
-
-    timm_python: str | None = option(
-        None, "Python of an environment that has torch and timm."
-    )
-    csv: str | None = option(None, "CSV file for the results, a row each.")
-    json: str | None = option(
-        None, "JSON file for the results, each turn and what the machine is."
-    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DownloadConfig:
     """Options of getting a published checkpoint."""
+
+    title: ClassVar = "Checkpoint"
 
     model_name: str | None = option(None, "Network; unknown names list all.")
     image_size: int | None = option(

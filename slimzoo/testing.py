@@ -44,7 +44,7 @@ def call(script, *arguments, check=True):
         try:
             rest = values([script, *map(str, arguments)])[1:]
         except flags.Error as error:
-            print(f"FATAL Flags parsing error: {error}", file=sys.stderr)
+            print(f"error: {error}\nSee --help.", file=sys.stderr)
             statuses.append(1)
             return
         statuses.append(

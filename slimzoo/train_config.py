@@ -1,47 +1,17 @@
 """What training can be told."""
 
 import dataclasses
+from typing import ClassVar
 
 from slimzoo.config import SIZE_HELP, BadRecords, Data, Devices, Model, Size, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig(Model, Data, BadRecords, Devices):
-    """Options of training."""
+class Start:
+    """Options of what training starts from."""
 
-    train_dir: str = option(
-        "/tmp/tfmodel/", "Where checkpoints, summaries and model.json are written."
-    )
-    dataset_split_name: str = option("train", "Split to train on.")
-    batch_size: int = option(32, "Pictures per clone and step.", at_least=1)
-    train_image_size: Size | None = option(
-        None, f"{SIZE_HELP}; by default the network's own."
-    )
-    max_number_of_steps: int | None = option(
-        None,
-        "Step to stop at; by default training goes on until it is interrupted.",
-        at_least=1,
-    )
-    seed: int | None = option(
-        None, "Seed of initial weights, order of pictures, distortions and dropout."
-    )
+    title: ClassVar = "Where training starts"
 
-    class_weights: str | None = option(
-        None,
-        "Weights of the classes in the loss: 'balanced', so that each class counts as "
-        "much as any other, or a file of lines `class:weight`.",
-    )
-    mixup_alpha: float = option(
-        0.0, "Blend pictures and labels in pairs, by shares of Beta(alpha, alpha)."
-    )
-    cutmix_alpha: float = option(
-        0.0, "Paste boxes of other pictures, of areas by Beta(alpha, alpha)."
-    )
-    random_erasing: float = option(
-        0.0, "Share of the pictures in which a random box is erased."
-    )
-
-    # Starting point.
     checkpoint_path: str | None = option(
         None,
         "Checkpoint, or directory of checkpoints, to start from. Ignored, with a "
@@ -57,7 +27,6 @@ class TrainConfig(Model, Data, BadRecords, Devices):
     trainable_scopes: str | None = option(
         None, "Comma-separated scopes of variables to train; by default all."
     )
-
     finetune: str | None = option(
         None,
         "'head': take all but the classifier from checkpoint_path and train the "
@@ -73,7 +42,13 @@ class TrainConfig(Model, Data, BadRecords, Devices):
         False, "List each variable: restored or new, trained or frozen."
     )
 
-    # Optimizer.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optimization:
+    """Options of the optimizers."""
+
+    title: ClassVar = "Optimizer"
+
     optimizer: str = option("rmsprop", "Optimizer; unknown names list all.")
     learning_rate: float = option(0.01, "Initial learning rate.")
     momentum: float = option(0.9, "Of the optimizer 'momentum'.")
@@ -82,14 +57,13 @@ class TrainConfig(Model, Data, BadRecords, Devices):
     adagrad_initial_accumulator_value: float = option(0.1, "Of adagrad.")
     adam_beta1: float = option(0.9, "Decay rate of the first moments of adam.")
     adam_beta2: float = option(0.999, "Decay rate of the second moments of adam.")
+    adamw_epsilon: float = option(1e-8, "Of adamw, whose moments are those of adam.")
     ftrl_learning_rate_power: float = option(-0.5, "Of ftrl.")
     ftrl_initial_accumulator_value: float = option(0.1, "Of ftrl.")
     ftrl_l1: float = option(0.0, "Strength of ftrl's L1 regularization.")
     ftrl_l2: float = option(0.0, "Strength of ftrl's L2 regularization.")
     rmsprop_momentum: float = option(0.9, "Momentum of rmsprop.")
     rmsprop_decay: float = option(0.9, "Decay rate of the squares of rmsprop.")
-
-    adamw_epsilon: float = option(1e-8, "Of adamw, whose moments are those of adam.")
     decoupled_weight_decay: float = option(
         0.0,
         "Weight decay of adamw and lars, beside their gradients; give --weight_decay=0 "
@@ -105,7 +79,13 @@ class TrainConfig(Model, Data, BadRecords, Devices):
         1, "Batches whose gradients are averaged for one step.", at_least=1
     )
 
-    # Schedule.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Options of the schedule of the learning rate."""
+
+    title: ClassVar = "Learning rate over time"
+
     learning_rate_decay_type: str = option(
         "exponential", "Schedule of the learning rate; unknown names list all."
     )
@@ -118,10 +98,30 @@ class TrainConfig(Model, Data, BadRecords, Devices):
         0.0, "Epochs in which the learning rate rises linearly from zero.", at_least=0
     )
 
-    # Loss and averages.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Options of the loss and of what is averaged over steps."""
+
+    title: ClassVar = "Loss, regularization and averages"
+
     weight_decay: float = option(0.00004, "Factor of the L2 regularization.")
     label_smoothing: float = option(
         0.0, "Share of each label spread evenly over all classes."
+    )
+    class_weights: str | None = option(
+        None,
+        "Weights of the classes in the loss: 'balanced', so that each class counts as "
+        "much as any other, or a file of lines `class:weight`.",
+    )
+    mixup_alpha: float = option(
+        0.0, "Blend pictures and labels in pairs, by shares of Beta(alpha, alpha)."
+    )
+    cutmix_alpha: float = option(
+        0.0, "Paste boxes of other pictures, of areas by Beta(alpha, alpha)."
+    )
+    random_erasing: float = option(
+        0.0, "Share of the pictures in which a random box is erased."
     )
     moving_average_decay: float | None = option(
         None, "Decay of moving averages of all weights; by default none are kept."
@@ -131,6 +131,18 @@ class TrainConfig(Model, Data, BadRecords, Devices):
         "Let batch norm's moving averages follow quickly at first, with decay (1 + "
         "step) / (10 + step) as long as that is below the network's own. Without, "
         "they lag behind for thousands of steps, and so does evaluation.",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Precision:
+    """Options of the numbers that are computed with."""
+
+    title: ClassVar = "Precision"
+
+    precision: str = option(
+        "float32",
+        "Of the computation: float32, bfloat16 or float16; variables are float32.",
     )
     quantize_delay: int = option(
         -1,
@@ -142,12 +154,13 @@ class TrainConfig(Model, Data, BadRecords, Devices):
         "needed for an int8 .tflite; uint8 does without.",
     )
 
-    precision: str = option(
-        "float32",
-        "Of the computation: float32, bfloat16 or float16; variables are float32.",
-    )
 
-    # Evaluation while training.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Validation:
+    """Options of evaluation while training."""
+
+    title: ClassVar = "Evaluation while training"
+
     eval_every_steps: int | None = option(
         None, "Evaluate each checkpoint, one every so many steps.", at_least=1
     )
@@ -161,16 +174,27 @@ class TrainConfig(Model, Data, BadRecords, Devices):
         at_least=1,
     )
 
-    # Logs.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Traces:
+    """Options of what training leaves behind."""
+
+    title: ClassVar = "Logs and checkpoints"
+
     log_every_n_steps: int = option(10, "Steps between lines of progress.", at_least=1)
     save_summaries_secs: int = option(
         600, "Seconds between TensorBoard summaries.", at_least=0
     )
     save_interval_secs: int = option(600, "Seconds between checkpoints.", at_least=0)
-
     keep_checkpoints: int = option(5, "Latest checkpoints to keep.", at_least=1)
 
-    # Devices and machines.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Options of clones, clusters and threads."""
+
+    title: ClassVar = "Devices and machines"
+
     num_clones: int = option(
         1, "Copies of the network on this machine, one per GPU.", at_least=1
     )
@@ -217,4 +241,41 @@ class TrainConfig(Model, Data, BadRecords, Devices):
     num_readers: int = option(4, "Record files read in parallel.", at_least=1)
     num_preprocessing_threads: int = option(
         4, "Pictures preprocessed in parallel.", at_least=1
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig(
+    Model,
+    Data,
+    BadRecords,
+    Start,
+    Optimization,
+    Schedule,
+    Loss,
+    Precision,
+    Validation,
+    Traces,
+    Devices,
+    Cluster,
+):
+    """Options of training."""
+
+    title: ClassVar = "Training"
+
+    train_dir: str = option(
+        "/tmp/tfmodel/", "Where checkpoints, summaries and model.json are written."
+    )
+    dataset_split_name: str = option("train", "Split to train on.")
+    batch_size: int = option(32, "Pictures per clone and step.", at_least=1)
+    train_image_size: Size | None = option(
+        None, f"{SIZE_HELP}; by default the network's own."
+    )
+    max_number_of_steps: int | None = option(
+        None,
+        "Step to stop at; by default training goes on until it is interrupted.",
+        at_least=1,
+    )
+    seed: int | None = option(
+        None, "Seed of initial weights, order of pictures, distortions and dropout."
     )

@@ -12,7 +12,8 @@ from absl import logging
 from nets.registry import NETWORKS
 from slimzoo import models
 from slimzoo.benchmark import others
-from slimzoo.config import BenchmarkConfig, Size
+from slimzoo.benchmark.config import BenchmarkConfig
+from slimzoo.config import Size
 from slimzoo.errors import UserError, counted, unknown
 
 OURS, CLASSIC = "ours", "classic"

@@ -1,7 +1,7 @@
 import pytest
 
 from slimzoo.benchmark import plan
-from slimzoo.config import BenchmarkConfig
+from slimzoo.benchmark.config import BenchmarkConfig
 from slimzoo.errors import UserError
 
 

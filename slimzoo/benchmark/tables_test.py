@@ -5,7 +5,7 @@ import json
 import pytest
 
 from slimzoo.benchmark import results, tables
-from slimzoo.config import BenchmarkConfig
+from slimzoo.benchmark.config import BenchmarkConfig
 
 MACHINE = {
     "cpu": "A processor",

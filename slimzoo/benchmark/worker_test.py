@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 from datasets import dataset_factory
 from slimzoo import quiet
 from slimzoo.benchmark import classic, others, samples, turns, worker
-from slimzoo.config import BenchmarkConfig
+from slimzoo.benchmark.config import BenchmarkConfig
 from slimzoo.errors import UserError
 
 COUNT = 12  # Pictures.
