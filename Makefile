@@ -11,7 +11,7 @@ pytest := $(bin)/python -m pytest -n $(TEST_JOBS) --maxprocesses=4 --dist=workst
 
 help:
 	@echo "make demo          train, evaluate, export and use a classifier, offline"
-	@echo "make check         lint, format and types"
+	@echo "make check         lint, format, spelling and types"
 	@echo "make format        mend what the formatter and the linter can"
 	@echo "make test          the fast tests, some minutes"
 	@echo "make test-slow     the slow tests, under an hour"
@@ -23,6 +23,7 @@ demo: $(VENV)/runtime
 check: $(VENV)/development
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
+	$(bin)/codespell
 	$(bin)/pyright --pythonpath $(bin)/python
 
 format: $(VENV)/development
