@@ -5,17 +5,42 @@
 A table stands between a pair of comments that name it.
 """
 
+import dataclasses
 import json
 import pathlib
 import re
+import typing
 from collections.abc import Callable
 from typing import Any
 
 from nets.published import PublishedCheckpoint
 from preprocessing.preprocessing_factory import RECIPES
-from slimzoo import models
+from slimzoo import models, usage
+from slimzoo.benchmark.config import BenchmarkConfig
+from slimzoo.config import (
+    ClassifyConfig,
+    DownloadConfig,
+    EvalConfig,
+    ExportConfig,
+    ListConfig,
+)
+from slimzoo.data_config import BuildImagenetConfig, CheckConfig, ConvertConfig
+from slimzoo.train_config import TrainConfig
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Each script that has flags, with its config.
+COMMANDS = {
+    "train_image_classifier.py": TrainConfig,
+    "eval_image_classifier.py": EvalConfig,
+    "export_inference_graph.py": ExportConfig,
+    "classify_image.py": ClassifyConfig,
+    "download_and_convert_data.py": ConvertConfig,
+    "check_dataset.py": CheckConfig,
+    "download_checkpoint.py": DownloadConfig,
+    "list_models.py": ListConfig,
+    "benchmark.py": BenchmarkConfig,
+    "datasets/build_imagenet_data.py": BuildImagenetConfig,
+}
 EXPORTS = ROOT / "tools" / "exports.json"
 
 
@@ -110,6 +135,27 @@ def _conversions() -> str:
     return models.markdown([titles, *rows], numeric=[3])
 
 
+def _flags() -> str:
+    parts = []
+    for command, config in COMMANDS.items():
+        types = typing.get_type_hints(config)
+        parts.append(f"## {command}")
+        for title, fields in usage.groups(config).items():
+            rows = [_flag(field, types[field.name]) for field in fields]
+            parts.append(models.markdown([[title, "default", ""], *rows]))
+    return "\n\n".join(parts)
+
+
+def _flag(field: dataclasses.Field, annotation: Any) -> list[str]:
+    value = usage.default(field)
+    about = field.metadata["help"].replace("|", "\\|")
+    if usage.kind(annotation) is bool:
+        state = {True: "on", False: "off", None: ""}[value]
+        return [f"`--[no]{field.name}`", state, about]
+    shown = "" if value in (None, "") else f"`{value}`"
+    return [f"`--{field.name}`", shown, about]
+
+
 def _exports() -> dict[str, dict[str, Any]]:
     return json.loads(EXPORTS.read_text("utf-8"))
 
@@ -121,6 +167,7 @@ def _link(url: str) -> str:
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"models": _models},
     "docs/networks.md": {"networks": _networks, "checkpoints": _checkpoints},
+    "docs/flags.md": {"flags": _flags},
     "docs/export.md": {"nodes": _nodes, "ranges": _ranges, "exports": _conversions},
 }
 

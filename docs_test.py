@@ -1,0 +1,149 @@
+"""The pages: their links, and the flags that they name. docs_run_test.py runs them."""
+
+import graphlib
+import re
+import typing
+
+import pytest
+
+from slimzoo import usage
+from tools import imports, markdown
+from tools.update_readme import COMMANDS
+
+TEXTS = {page: markdown.read(page) for page in markdown.PAGES}
+# Options of programs that are not ours.
+OTHERS = {
+    *("input_graph", "input_binary", "input_checkpoint", "output_graph"),
+    *("output_node_names", "logdir", "upgrade", "gpus", "port", "model_base_path"),
+}
+SCRIPTS = sorted(markdown.ROOT.glob("scripts/*sh"))
+
+
+def known_flags():
+    found = {"help", "config"}
+    for config in COMMANDS.values():
+        for name, annotation in typing.get_type_hints(config).items():
+            found.add(name)
+            if usage.kind(annotation) is bool:
+                found.add(f"no{name}")
+    return found
+
+
+def named_flags(text):
+    return set(re.findall(r"(?<![\w-])--(?:\[no\])?([a-z]\w+)(?![\w-])", text))
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_links_lead_somewhere(page):
+    directory = (markdown.ROOT / page).parent
+    for link in markdown.links(TEXTS[page]):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (directory / path).resolve() if path else markdown.ROOT / page
+        assert target.exists(), f"{page}: there is no {path}"
+        if anchor:
+            text = target.read_text("utf-8")
+            assert anchor in markdown.anchors(text), f"{page}: no heading for {link}"
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_flags_that_are_named_exist(page):
+    unknown = named_flags(TEXTS[page]) - known_flags() - OTHERS
+    assert not unknown, f"{page} names flags that no command has"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_flags_in_scripts_exist(path):
+    assert not named_flags(path.read_text("utf-8")) - known_flags() - OTHERS
+
+
+def test_every_flag_is_documented():
+    listed = named_flags(TEXTS["docs/flags.md"])
+    for command, config in COMMANDS.items():
+        for fields in usage.groups(config).values():
+            for field in fields:
+                assert field.name in listed, f"{command} --{field.name}"
+
+
+def test_every_page_can_be_reached():
+    reached, todo = set(), ["README.md"]
+    while todo:
+        page = todo.pop()
+        reached.add(page)
+        directory = (markdown.ROOT / page).parent
+        for link in markdown.links(TEXTS[page]):
+            path = (directory / link.partition("#")[0]).resolve()
+            if not path.is_relative_to(markdown.ROOT):
+                continue
+            name = path.relative_to(markdown.ROOT).as_posix()
+            if name in TEXTS and name not in reached:
+                todo.append(name)
+    assert reached == set(TEXTS)
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_blocks_say_what_they_are(page):
+    for block in markdown.blocks(TEXTS[page], page):
+        assert block.language, f"{page}:{block.line}: which language?"
+        if block.language == "bash" and block.excuse is None:
+            place = f"{page}:{block.line}"
+            assert "..." not in block.text, f"{place}: this cannot run as it stands"
+            assert not re.search(r"^\$ ", block.text, re.M), f"{place}: a prompt"
+
+
+def test_the_drawing_of_the_architecture_shows_the_imports():
+    text = TEXTS["docs/architecture.md"]
+    [drawing] = [b for b in markdown.blocks(text) if b.language == "mermaid"]
+    drawn = set(re.findall(r"^  (\w+) --> (\w+)$", drawing.text, re.MULTILINE))
+    assert drawn == imports.edges()
+
+
+def test_no_room_imports_from_one_that_imports_from_it():
+    below = {}
+    for one, other in imports.edges():
+        below.setdefault(one, set()).add(other)
+    assert list(graphlib.TopologicalSorter(below).static_order())
+
+
+# What reads pages
+
+
+PAGE = """# A page, of *two*
+<!-- run first: README.md -->
+See [it](docs/a.md#b-c) and `[not](a link)`.
+
+```bash
+echo 1
+```
+
+<!-- not run: needs a robot -->
+```bash
+robot [x](y)
+```
+- a list
+  ```python
+  # nets/x.py
+  if True:
+      pass
+  ```
+## A page, of two
+"""
+
+
+def test_blocks():
+    one, two, three = markdown.blocks(PAGE, "p.md")
+    assert (one.language, one.text, one.excuse) == ("bash", "echo 1\n", None)
+    assert one.line == 6
+    assert two.excuse == "needs a robot"
+    assert three.text == "# nets/x.py\nif True:\n    pass\n"
+    assert three.file == "nets/x.py" and one.file is None
+    with pytest.raises(ValueError, match=r"p\.md:2: this block has no end"):
+        markdown.blocks("a\n```bash\necho", "p.md")
+
+
+def test_links_and_anchors():
+    assert markdown.links(PAGE) == ["docs/a.md#b-c"]
+    assert markdown.anchors(PAGE) == {"a-page-of-two", "a-page-of-two-1"}
+    assert markdown.runs_first(PAGE) == "README.md"
+    assert markdown.runs_first("# x\n") is None
