@@ -150,6 +150,11 @@ def fitting(
                 f" The checkpoint has {there[-1]} classes, this network {here[-1]}: "
                 f"{advice}"
             )
+        elif len(here) == 4 and {here[2], there[2]} == {1, 3}:
+            message += (
+                f" The checkpoint takes pictures of {there[2]} channels, this network "
+                f"of {here[2]}: check --use_grayscale."
+            )
         else:
             message += " The checkpoint is of another network or width."
         raise UserError(message)

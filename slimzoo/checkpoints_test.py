@@ -292,6 +292,13 @@ def test_other_shape_is_told(write_checkpoint, graph, shape, ignore_missing):
     )
 
 
+def test_gray_and_colour_are_told(write_checkpoint, graph):
+    path = write_checkpoint(VALUES)
+    ours = variables({"Net/conv/weights": [2, 2, 1, 4]})
+    with pytest.raises(UserError, match="3 channels, .* of 1: check --use_grayscale"):
+        checkpoints.fitting(ours, path, advice=ADVICE)
+
+
 @pytest.mark.parametrize("ours", [{"weights": [4, 5]}, {"biases": [5]}])
 def test_other_number_of_classes_comes_with_advice(write_checkpoint, graph, ours):
     path = write_checkpoint(VALUES)
