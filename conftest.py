@@ -73,3 +73,21 @@ def flowers(shared_data, tmp_path_factory):
         *(f"--dataset_dir={path}", f"--source_dir={shared_data}"),
     )
     return path
+
+
+@pytest.fixture
+def graph():
+    """A new graph, with a seed."""
+    import tensorflow.compat.v1 as tf
+
+    with tf.Graph().as_default() as graph:
+        tf.set_random_seed(0)
+        yield graph
+
+
+@pytest.fixture(params=[False, True], ids=["reference", "resource"])
+def either_variables(request, graph):
+    """A graph with variables of either kind."""
+    import tensorflow.compat.v1 as tf
+
+    tf.get_variable_scope().set_use_resource(request.param)

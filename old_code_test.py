@@ -34,19 +34,6 @@ MOVING_MEAN = "MobilenetV1/Conv2d_0/BatchNorm/moving_mean"
 FIRST, LAST = "MobilenetV1/Conv2d_0/weights", "MobilenetV1/Logits/biases"
 
 
-@pytest.fixture
-def graph():
-    with tf.Graph().as_default() as graph:
-        tf.set_random_seed(0)
-        yield graph
-
-
-@pytest.fixture(params=[False, True], ids=["reference", "resource"])
-def either_variables(request, graph):
-    """A graph with variables of either kind."""
-    tf.get_variable_scope().set_use_resource(request.param)
-
-
 def images(size, batch=None):
     return tf.placeholder(tf.float32, [batch, size, size, 3])
 

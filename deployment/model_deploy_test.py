@@ -21,19 +21,6 @@ class OneCpuPerClone(DeploymentConfig):
         return f"/device:CPU:{clone_index}"
 
 
-@pytest.fixture
-def graph():
-    with tf.Graph().as_default() as graph:
-        tf.set_random_seed(0)
-        yield graph
-
-
-@pytest.fixture(params=[False, True], ids=["reference", "resource"])
-def either_variables(request, graph):
-    """A graph with variables of either kind."""
-    tf.get_variable_scope().set_use_resource(request.param)
-
-
 def classifier(inputs, labels, batch_norm=False, weight_decay=0.0):
     """Logistic regression that adds its loss."""
     if batch_norm:

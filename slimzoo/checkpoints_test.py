@@ -295,7 +295,7 @@ def test_other_shape_is_told(write_checkpoint, graph, shape, ignore_missing):
 def test_gray_and_colour_are_told(write_checkpoint, graph):
     path = write_checkpoint(VALUES)
     ours = variables({"Net/conv/weights": [2, 2, 1, 4]})
-    with pytest.raises(UserError, match="3 channels, .* of 1: check --use_grayscale"):
+    with pytest.raises(UserError, match=r"3 channels, .* of 1: check --use_grayscale"):
         checkpoints.fitting(ours, path, advice=ADVICE)
 
 
