@@ -15,14 +15,14 @@ from slimzoo.config import EvalConfig
 def main(config: EvalConfig) -> None:
     """Evaluates as `config` says and prints a line per result."""
     # TensorFlow takes seconds to import; --help does not.
+    from slimzoo import metrics
     from slimzoo.evaluate_many import evaluate_all
 
     for results in evaluate_all(config):
         step = f" at step {results['global_step']}" if results["global_step"] else ""
         print(
             f"{results['model_name']}{step}, {results['count']} images: "
-            f"top-1 {results['top_1']:.2%}, "
-            f"top-5 {results['top_5']:.2%}, loss {results['loss']:.4f}",
+            f"{metrics.headline(results, results['num_classes'])}",
             flush=True,
         )
 

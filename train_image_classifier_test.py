@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -97,6 +98,7 @@ def test_evaluation_while_training_keeps_the_best(shapes, tmp_path):
         *(f"--class_weights={tmp_path / 'weights.txt'}", "--log_every_n_steps=2"),
     ).stderr
     assert "16 = 8 images x 2 batches" in told
+    assert re.search(r"learning rate 1e-09 cosine, \S+ at the end; to step 20", told)
     assert "Stopped early" in told or "stopping" in told
     evaluations = [row for row in rows(train_dir) if row["split"] == "test"]
     steps = [int(row["step"]) for row in evaluations]
@@ -119,6 +121,8 @@ def test_evaluation_while_training_keeps_the_best(shapes, tmp_path):
     assert "moving averages" in again.stderr
     results = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     assert results["top_1"] == pytest.approx(max(accuracies), abs=1e-6)
+    report = (tmp_path / "eval" / "report.html").read_text("utf-8")
+    assert 'id="training"' in report  # From metrics.csv above best/.
 
 
 @pytest.mark.parametrize(

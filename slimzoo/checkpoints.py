@@ -11,6 +11,8 @@ import tensorflow.compat.v1 as tf
 from slimzoo import errors, files
 from slimzoo.errors import UserError
 
+BEST = "best"  # Directory, below that of a training, of its best checkpoint.
+
 # TensorFlow's reader translates some of its errors to Python's.
 _SAVING = ("SaveV2", "MergeV2Checkpoints")
 _READER_ERRORS = (tf.errors.OpError, ValueError, IndexError)

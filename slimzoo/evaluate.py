@@ -89,6 +89,7 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
         "dataset_name": info.dataset_name,
         "dataset_split_name": split,
         "model_name": info.model_name,
+        "num_classes": info.num_classes,
         "checkpoint": path,
         "global_step": step,
         "moving_averages": bool(info.moving_average_decay) and not config.graph,
@@ -376,13 +377,20 @@ def _write_report(config, info, facts, metrics, answers, dataset):
             calibration.accuracy,
         ),
         mistakes=_shown(answers.mistakes(), names, dataset, report.Mistake),
-        history=History(trained_in).rows(),
+        history=_history(trained_in),
     )
     directory = pathlib.Path(config.eval_dir)
     if config.report:
         report.write(directory / REPORT, content)
     if config.save_plots:
         report.save_plots(directory, content)
+
+
+def _history(directory):
+    """That of the training; the best checkpoint has a directory of its own."""
+    if directory.name == checkpoints.BEST:
+        directory = directory.parent
+    return History(directory).rows()
 
 
 def _shown(mistakes, names, dataset, make):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from slimzoo.metrics import CALIBRATION_BINS, Metrics, number
+from slimzoo.metrics import CALIBRATION_BINS, Metrics, headline, number
 
 
 def of(logits, labels):
@@ -29,6 +29,12 @@ def in_words(logits, labels):
         top_5 += label in ranking[:5]
         loss -= math.log(math.exp(row[label]) / sum(math.exp(x) for x in row))
     return len(labels), top_1, top_5, pytest.approx(loss)
+
+
+def test_top_5_is_told_where_it_can_be_wrong():
+    means = {"top_1": 0.5, "top_5": 0.75, "loss": 1.0}
+    assert headline(means, 5) == "top-1 50.00%, loss 1.0000"
+    assert headline(means, 6) == "top-1 50.00%, top-5 75.00%, loss 1.0000"
 
 
 @pytest.mark.parametrize("classes", [1, 2, 4, 5, 6, 1001])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow.compat.v1 as tf
+from absl import logging
 
 from slimzoo.errors import UserError
 from slimzoo.registry import Registry
@@ -165,6 +166,12 @@ def learning_rate(config: TrainConfig, step: tf.Tensor, num_samples: int) -> tf.
 
 def make(config: TrainConfig, rate: tf.Tensor) -> tf.train.Optimizer:
     """The optimizer that `config` names, at learning rate `rate`."""
+    if config.optimizer == "adam" and config.opt_epsilon >= 0.1:
+        logging.warning(
+            "--optimizer=adam hardly moves with --opt_epsilon=%g, which suits rmsprop: "
+            "give --opt_epsilon=1e-8, or --optimizer=adamw",
+            config.opt_epsilon,
+        )
     return OPTIMIZERS[config.optimizer](config, rate)
 
 

@@ -260,6 +260,20 @@ def test_optimizer_follows_its_published_rule(name):
     np.testing.assert_allclose(trained(CONFIG, name), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        ({"optimizer": "adam"}, True),
+        ({"optimizer": "adam", "opt_epsilon": 1e-8}, False),
+        ({"optimizer": "rmsprop"}, False),
+    ],
+)
+def test_adam_with_the_epsilon_of_rmsprop_is_told(options, warned, caplog):
+    with classic_graph():
+        optimizers.make(TrainConfig(**options), tf.constant(0.1))
+    assert ("--opt_epsilon=1e-8" in caplog.text) == warned
+
+
 def test_unknown_optimizer_suggests():
     with pytest.raises(UserError, match=r"--optimizer=adm is unknown.*mean adam"):
         trained(CONFIG, "adm")

@@ -8,7 +8,7 @@ import tf_slim as slim
 from absl import logging
 
 from deployment.model_deploy import DeploymentConfig
-from slimzoo import checkpoints
+from slimzoo import checkpoints, optimizers
 from slimzoo.model_info import ModelInfo
 from slimzoo.train_config import TrainConfig
 from slimzoo.train_graph import Dataset, TrainGraph
@@ -83,10 +83,13 @@ def _lines(config, info, dataset, deployment, graph, plan) -> Iterator[tuple[str
     )
     yield "batch", f"{batch} = {product}; {dataset.num_samples / batch:.1f} steps/epoch"
     steps = config.max_number_of_steps
+    last = ""
+    if steps:
+        last = f", {_last_rate(config, dataset.num_samples):.3g} at the end"
     yield (
         "schedule",
         f"{config.optimizer}, learning rate {config.learning_rate:g} "
-        f"{config.learning_rate_decay_type}"
+        f"{config.learning_rate_decay_type}{last}"
         + (f", {config.warmup_epochs:g} epochs of warm-up" * (config.warmup_epochs > 0))
         + (
             f"; to step {steps}, {steps * batch / dataset.num_samples:.1f} epochs"
@@ -98,6 +101,14 @@ def _lines(config, info, dataset, deployment, graph, plan) -> Iterator[tuple[str
     place = "CPU" if deployment.clone_on_cpu else "GPU"
     yield "devices", f"{count}{place}, {config.precision}"
     yield "train_dir", config.train_dir
+
+
+def _last_rate(config, num_samples):
+    """Of the last step, on the CPU: this is no time to take a GPU's memory."""
+    on_cpu = tf.ConfigProto(device_count={"GPU": 0})
+    with tf.Graph().as_default(), tf.Session(config=on_cpu) as session:
+        step = tf.constant(config.max_number_of_steps - 1, tf.int64)
+        return session.run(optimizers.learning_rate(config, step, num_samples))
 
 
 def _size(variables: Iterable[tf.Variable]) -> int:

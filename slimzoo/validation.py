@@ -10,10 +10,10 @@ from datasets import dataset_factory, preflight
 from slimzoo import checkpoints, evaluate, files, predictor, summary
 from slimzoo.errors import UserError
 from slimzoo.history import History
+from slimzoo.metrics import headline
 from slimzoo.model_info import ModelInfo
 from slimzoo.train_config import TrainConfig
 
-BEST = "best"
 EVAL = "eval"
 
 
@@ -102,12 +102,12 @@ class Validation:
         accuracies = self._accuracies()
         is_best = accuracies[-1] > max(accuracies[:-1], default=-1)
         logging.info(
-            "step %d: top-1 %.2f%%, top-5 %.2f%%, loss %.4f on %s%s",
-            *(step, 100 * metrics["top_1"], 100 * metrics["top_5"], metrics["loss"]),
+            "step %d: %s on %s%s",
+            *(step, headline(metrics, self._info.num_classes)),
             *(self._split, ", the best so far" if is_best else ""),
         )
         if is_best:
-            keep(checkpoint, directory / BEST, self._info)
+            keep(checkpoint, directory / checkpoints.BEST, self._info)
         return self._is_enough(accuracies)
 
     def _accuracies(self):
