@@ -142,8 +142,9 @@ def plan(config: TrainConfig, info: ModelInfo, checkpoint: str | None) -> Plan:
         },
         checkpoint,
         classifier_scopes=classifier_scopes,
-        advice="to fine-tune, leave its classifier out with --finetune=head, --finetune=all or "
-        f"--checkpoint_exclude_scopes={','.join(classifier_scopes)}; if it merely has "
+        advice="to fine-tune, leave its classifier out with --finetune=head, "
+        f"--finetune=all or --checkpoint_exclude_scopes={','.join(classifier_scopes)}; "
+        "if it merely has "
         "no background class, give --labels_offset=1.",
         missing_advice=" To start them anew, give --ignore_missing_vars.",
         ignore_missing=config.ignore_missing_vars,
