@@ -1,6 +1,7 @@
 """The pages: their links, and the flags that they name. docs_run_test.py runs them."""
 
 import graphlib
+import pathlib
 import re
 import typing
 
@@ -11,11 +12,14 @@ from tools import imports, markdown
 from tools.update_readme import COMMANDS
 
 TEXTS = {page: markdown.read(page) for page in markdown.PAGES}
+STEMS = [pathlib.Path(command).stem for command in COMMANDS]
 # Options of programs that are not ours.
 OTHERS = {
     *("input_graph", "input_binary", "input_checkpoint", "output_graph"),
     *("output_node_names", "logdir", "upgrade", "gpus", "port", "model_base_path"),
 }
+LANGUAGES = {"bash", "python", "json", "mermaid", "text"}
+COMMAND = re.compile(rf"^(cd|pip|python|{'|'.join(STEMS)})\b(?!:)", re.MULTILINE)
 SCRIPTS = sorted(markdown.ROOT.glob("scripts/*sh"))
 
 
@@ -85,9 +89,11 @@ def test_every_page_can_be_reached():
 @pytest.mark.parametrize("page", TEXTS)
 def test_blocks_say_what_they_are(page):
     for block in markdown.blocks(TEXTS[page], page):
-        assert block.language, f"{page}:{block.line}: which language?"
+        place = f"{page}:{block.line}"
+        assert block.language in LANGUAGES, f"{place}: which language?"
+        if block.language == "text":
+            assert not COMMAND.search(block.text), f"{place}: a command is bash"
         if block.language == "bash" and block.excuse is None:
-            place = f"{page}:{block.line}"
             assert "..." not in block.text, f"{place}: this cannot run as it stands"
             assert not re.search(r"^\$ ", block.text, re.M), f"{place}: a prompt"
 

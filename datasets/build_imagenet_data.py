@@ -71,13 +71,15 @@ def main(config: BuildImagenetConfig) -> None:
 
 
 def _given(config: BuildImagenetConfig, name: str) -> pathlib.Path | None:
-    """The file that a flag names; None if it is the default, and not there."""
+    """The file that a flag names; None if it is a default that is not there."""
     value = getattr(config, name)
     path = pathlib.Path(value)
     if path.exists():
         return path
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    if value != defaults[name]:
+    # The original's own lists, wherever its copies of them were.
+    is_built_in = name != "bounding_box_file" and path.name == defaults[name]
+    if value != defaults[name] and not is_built_in:
         raise UserError(f"--{name}={value} is not there")
     return None
 

@@ -157,7 +157,8 @@ def _package() -> Any:
     except ImportError as error:
         raise UserError(
             f"--dataset_name=tfds needs the package {error.name}: "
-            "pip install '.[tfds]' in the checkout, or pip install tensorflow-datasets"
+            "pip install -e '.[tfds]' in the checkout, or "
+            "pip install tensorflow-datasets"
         ) from error
     return tensorflow_datasets
 

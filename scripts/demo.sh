@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From pictures to a frozen classifier in some two minutes, without a network.
 # Everything is written below DEMO_DIR; what an earlier demo left there is removed.
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"  # Where sh is asked to run it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=${DEMO_DIR:-build/demo}

@@ -7,6 +7,7 @@
 #   EXPORT_DIR   where everything is written
 #   IMAGE        the photo; without one, nothing is classified
 #   PYTHON       the interpreter
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"  # Where sh is asked to run it.
 set -euo pipefail
 
 usage() {

@@ -53,8 +53,12 @@ finetune_on_flowers() {
   if [[ -z ${CHECKPOINT_PATH:-} ]]; then
     CHECKPOINT_PATH=$pretrained/$MODEL.ckpt
     if ! compgen -G "$CHECKPOINT_PATH*" >/dev/null; then
+      echo "There is no $CHECKPOINT_PATH: getting the published one" >&2
       CHECKPOINT_PATH=$("$PYTHON" download_checkpoint.py --model_name="$MODEL" \
-        --checkpoint_dir="$pretrained")
+        --checkpoint_dir="$pretrained") || {
+        echo "Or put $MODEL.ckpt into $pretrained, or name it by CHECKPOINT_PATH." >&2
+        exit 1
+      }
     fi
   fi
   local common=(--batch_size="${BATCH_SIZE:-32}" --optimizer=rmsprop

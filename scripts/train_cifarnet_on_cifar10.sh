@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # CifarNet on CIFAR-10: 100,000 steps, the rate divided by ten every 200 epochs.
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"  # Where sh is asked to run it.
 source "$(dirname "${BASH_SOURCE[0]}")/recipe.sh"
 MODEL=cifarnet
 TRAIN_DIR=${TRAIN_DIR:-/tmp/cifarnet-model}

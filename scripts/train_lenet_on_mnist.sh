@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # LeNet on MNIST: 20,000 steps of plain gradient descent at a fixed rate.
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"  # Where sh is asked to run it.
 source "$(dirname "${BASH_SOURCE[0]}")/recipe.sh"
 MODEL=lenet
 TRAIN_DIR=${TRAIN_DIR:-/tmp/lenet-model}

@@ -3,6 +3,7 @@
 # Besides what recipe.sh lists, the environment can set DATASET, MODEL, IMAGE_SIZE,
 # SYNC=1, for the mean of the workers' gradients, and PORT, the first of three.
 # Ctrl-C stops all in order; started again, training goes on.
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"  # Where sh is asked to run it.
 . "$(dirname "$0")/recipe.sh"
 
 use_dataset "${DATASET:-shapes}" test

@@ -1,6 +1,7 @@
 """Finding checkpoints, looking into them, and fitting them to a graph."""
 
 import contextlib
+import os
 import pathlib
 import re
 import shutil
@@ -19,8 +20,33 @@ _READER_ERRORS = (tf.errors.OpError, ValueError, IndexError)
 
 
 def latest(directory: str) -> str | None:
-    """The latest checkpoint of `directory`, or None."""
+    """The latest checkpoint of `directory`, or None.
+
+    State files of TensorFlow 1 name their checkpoints in full. Where such a directory
+    was moved or copied, what lies in it is meant, not what is left in the old place.
+    """
+    state = tf.train.get_checkpoint_state(directory)
+    if state is not None and state.model_checkpoint_path:
+        inside = _inside(directory, state.model_checkpoint_path)
+        if is_there(inside):
+            return inside
     return tf.train.latest_checkpoint(directory)
+
+
+def adopt(directory: str) -> None:
+    """Makes the state file of a directory that was moved name what lies in it."""
+    state, found = tf.train.get_checkpoint_state(directory), latest(directory)
+    if state is None or not found or state.model_checkpoint_path == found:
+        return
+    inside = [_inside(directory, path) for path in state.all_model_checkpoint_paths]
+    paths = [path for path in inside if is_there(path)]
+    if os.path.isabs(directory):  # noqa: PTH117  Else TensorFlow makes them relative.
+        found, *paths = map(os.path.basename, [found, *paths])
+    tf.train.update_checkpoint_state(directory, found, paths)
+
+
+def _inside(directory, checkpoint):
+    return os.path.join(directory, os.path.basename(checkpoint))  # noqa: PTH118, PTH119
 
 
 def is_there(checkpoint: str) -> bool:
@@ -177,6 +203,8 @@ def _missing_message(missing, variables, available, checkpoint):
         return f"{message} It has no moving averages: {advice}."
     if len(missing) == len(variables):
         return message + " It is of another network: check --model_name."
+    if missing[0].rpartition("/")[0] in available:  # A slot of the optimizer.
+        return message + " The network fits: check --optimizer."
     return message + " Check --model_name."
 
 

@@ -324,6 +324,30 @@ def test_classifier_of_another_width_is_no_matter_of_classes(write_checkpoint, g
         )
 
 
+def test_a_directory_that_was_moved(write_checkpoint, tmp_path):
+    """State files of TensorFlow 1 name checkpoints in full."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    written = pathlib.Path(write_checkpoint(VALUES))
+    name = written.name
+    for path in written.parent.glob(f"{name}.*"):
+        shutil.copy(path, old)
+    (old / "checkpoint").write_text(
+        f'model_checkpoint_path: "{old / name}"\n'
+        f'all_model_checkpoint_paths: "{old}/gone"\n'
+        f'all_model_checkpoint_paths: "{old / name}"\n'
+    )
+    shutil.copytree(old, new)
+    assert checkpoints.latest(str(new)) == str(new / name)  # Though old is there.
+    shutil.rmtree(old)
+    assert checkpoints.find(str(new)) == str(new / name)
+    checkpoints.adopt(str(new))
+    state = tf.train.get_checkpoint_state(str(new))
+    assert state.model_checkpoint_path == str(new / name)
+    assert list(state.all_model_checkpoint_paths) == [str(new / name)]
+    assert str(new) not in (new / "checkpoint").read_text()
+
+
 # Restoring
 
 

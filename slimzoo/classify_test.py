@@ -288,7 +288,7 @@ def test_names_are_less_the_offset_where_there_are_more(tmp_path, pictures):
 @pytest.mark.parametrize("text", ["", "one"])
 def test_too_few_names_are_told(tmp_path, pictures, text):
     with pytest.raises(
-        UserError, match=r"labels\.txt has . names, but the network has 2"
+        UserError, match=r"labels\.txt has . names, .* 2 .* a first line `background`"
     ):
         named(tmp_path, pictures, text)
 

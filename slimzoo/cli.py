@@ -1,6 +1,7 @@
 """From the command line to a config: strict flags, mistakes told on one screen."""
 
 import dataclasses
+import importlib.util
 import itertools
 import logging as standard_logging
 import pathlib
@@ -11,7 +12,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from slimzoo import errors, quiet, usage
+from slimzoo import errors, quiet, scripts, usage
 from slimzoo.config import Size
 from slimzoo.errors import UserError
 
@@ -137,10 +138,10 @@ def run(
             sys.exit(f"error: {error}\nSee --help.")
 
     flagged = itertools.takewhile("--".__ne__, sys.argv[1:])
-    if not usage.HELP_FLAGS.isdisjoint(flagged):
+    if any(map(usage.HELP_FLAG.fullmatch, flagged)):
         about = sys.modules[main.__module__].__doc__ or ""
-        print(usage.text(sys.argv[0], about, config_class, operands))
-        return
+        text = usage.text(sys.argv[0], about, config_class, operands)
+        sys.exit(scripts.status_of(lambda: print(text)))
     define_all(config_class, flags.FLAGS)
     app.run(guarded, flags_parser=parse)
 
@@ -166,24 +167,35 @@ def execute(
     tensorflow: bool = True,
 ) -> int | None:
     """What `run` does, once flags are parsed; returns the exit status."""
-    try:
+
+    def checked():
+        _check_packages()
         if arguments and not operands:
             raise UserError(
-                f"unexpected argument {arguments[0]!r}: flags are given as --name=value"
+                f"unexpected argument {arguments[0]!r}: flags are given as --name=value, "
+                "without spaces in lists"
             )
         options = read_options(values.config, config_class) if values.config else {}
         config = read_flags(config_class, values, options)
         if tensorflow:
             quiet.start_tensorflow()
         return main(config, arguments) if operands else main(config)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130  # As shells have it for Ctrl-C.
-    except BrokenPipeError:  # Whoever read our answers has seen enough.
-        sys.stdout = None
-        return 141
+
+    return scripts.status_of(checked)
+
+
+def _check_packages():
+    """Other projects have packages of such names, too."""
+    home = pathlib.Path(__file__).resolve().parent.parent
+    for name in ("nets", "datasets", "preprocessing", "deployment"):
+        found = importlib.util.find_spec(name)
+        place = pathlib.Path(found.origin).resolve() if found and found.origin else None
+        if place is None or not place.is_relative_to(home / name):
+            raise UserError(
+                f"Python finds the package {name} of another project, {place}, before "
+                f"the one in {home}: give each an environment of its own, or run this "
+                "from the checkout"
+            )
 
 
 def _plain_logging():

@@ -43,10 +43,9 @@ ALL_CONFIGS = [
     DownloadConfig,
     ListConfig,
 ]
+SIZES = {"train_image_size", "eval_image_size", "image_size"}  # Rectangles, too.
 # The original's "test" is a split that half of its data sets lack; here the default
 # is the data set's own evaluation split.
-# They take rectangles, too.
-SIZES = {"train_image_size", "eval_image_size", "image_size"}
 CHANGED_DEFAULTS = {("eval_image_classifier", "dataset_split_name"): None}
 
 

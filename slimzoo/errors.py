@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
-_MOST_SHOWN = 60  # Names on one screen.
+_MOST_SHOWN = 60  # Names on one screen,
+_MOST_BESIDE_HINT = 20  # fewer where one is likely meant.
 
 
 class UserError(ValueError):
@@ -15,9 +16,10 @@ def unknown(message: str, name: object, known: Iterable[str]) -> UserError:
     known = sorted(known)
     close = difflib.get_close_matches(str(name), known, n=3)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    rest = len(known) - _MOST_SHOWN
+    most = _MOST_BESIDE_HINT if close else _MOST_SHOWN
+    rest = len(known) - most
     more = f" and {rest} more" if rest > 0 else ""
-    shown = ", ".join(known[:_MOST_SHOWN])
+    shown = ", ".join(known[:most])
     return UserError(f"{message}. {hint}Known: {shown}{more}.")
 
 

@@ -71,6 +71,8 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
         )
         step = 0 if config.graph else checkpoints.step_of(path)
         facts = _facts(config, info, path, split, step)
+        if not (record or config.graph or config.eval_image_size):
+            facts["image size"] += ", the network's own: no model.json tells"
         logging.info(
             "Evaluating\n%s", "\n".join(f"  {k:18}  {v}" for k, v in facts.items())
         )
@@ -382,6 +384,7 @@ def _write_report(config, info, facts, metrics, answers, dataset):
     directory = pathlib.Path(config.eval_dir)
     if config.report:
         report.write(directory / REPORT, content)
+        logging.info("The report is %s", directory / REPORT)
     if config.save_plots:
         report.save_plots(directory, content)
 

@@ -25,6 +25,6 @@ def load(package: str, extra: str, wanted_by: str) -> Any:
     except ImportError as error:
         raise UserError(
             f"{wanted_by} needs the package {error.name or package}: "
-            f"pip install '.[{extra}]' in the checkout, or "
+            f"pip install -e '.[{extra}]' in the checkout, or "
             f"pip install {_PACKAGES[extra]}"
         ) from error

@@ -31,8 +31,12 @@ def restorer(info: ModelInfo, checkpoint: str) -> Callable[[tf.Session], None]:
         quantize.names_in(variables, checkpoints.shapes(checkpoint)),
         checkpoint,
         classifier_scopes=NETWORKS[info.model_name].classifier_scopes,
-        advice="check --dataset_name and --dataset_dir, or give --labels_offset=1 if "
-        "the checkpoint has no background class.",
+        advice="check --dataset_name and --dataset_dir, or "
+        + (
+            "leave --labels_offset out if the checkpoint has a background class."
+            if info.labels_offset
+            else "give --labels_offset=1 if the checkpoint has no background class."
+        ),
     )
     return checkpoints.restorer(fitting, checkpoint)
 

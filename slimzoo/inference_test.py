@@ -97,7 +97,10 @@ def test_other_number_of_classes_says_what_to_check(write_checkpoint):
     message = str(error.value)
     assert "The checkpoint has 5 classes, this network 6" in message
     assert "--dataset_name" in message
-    assert "--labels_offset=1" in message
+    assert "give --labels_offset=1" in message
+    info = dataclasses.replace(INFO, num_classes=4, labels_offset=1)
+    with pytest.raises(UserError, match="leave --labels_offset out if"):
+        logits_restored(info, checkpoint)
 
 
 def test_missing_variable_is_told_without_a_flag_of_training(write_checkpoint):

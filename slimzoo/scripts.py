@@ -1,4 +1,4 @@
-"""How scripts without flags run."""
+"""How programs end: what users can mend, who interrupts, who stops reading."""
 
 import os
 import sys
@@ -8,11 +8,26 @@ from slimzoo.errors import UserError
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Calls `main` with the command's arguments; what it refuses is told in a line."""
+    """Calls `main` with the command's arguments, and exits."""
+    sys.exit(status_of(lambda: main(sys.argv[1:])))
+
+
+def status_of(action: Callable[[], int | None]) -> int | None:
+    """Calls `action`; what it refuses is told in a line.
+
+    Returns:
+      The exit status: what `action` returns, 1 after a `UserError`, 130 after Ctrl-C,
+      141 where nobody reads the output to its end.
+    """
     try:
-        main(sys.argv[1:])
+        status = action()
+        sys.stdout.flush()  # Else a pipe may break when nobody is there to notice.
     except UserError as mistake:
-        sys.exit(f"error: {mistake}")
+        print(f"error: {mistake}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130  # As shells have it for Ctrl-C.
     except BrokenPipeError:  # Whoever read the output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        return 141
+    return status

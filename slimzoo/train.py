@@ -79,6 +79,7 @@ def _train(
         )
         summary.tell(config, info, dataset, deployment, graph, warm)
         if config.task == 0:
+            checkpoints.adopt(config.train_dir)
             _write_records(given, info)
         with (
             _told_to_others(config),

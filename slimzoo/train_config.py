@@ -147,6 +147,7 @@ class Precision:
     quantize_delay: int = option(
         -1,
         "Step at which training begins to compute as if in 8 bits; -1: never.",
+        at_least=-1,
     )
     quantize_symmetric: bool = option(
         False,

@@ -10,9 +10,7 @@ from typing import Any
 
 from slimzoo.config import Size
 
-HELP_FLAGS = frozenset(
-    dash + name for dash in ("-", "--") for name in ("help", "h", "helpshort")
-)
+HELP_FLAG = re.compile(r"--?(help\w*|h|\?)(=.*)?")
 CONFIG_HELP = (
     "YAML or JSON file of options, such as the config.json that training writes; "
     "flags win over it."
@@ -79,9 +77,7 @@ def text(program: str, about: str, config_class: type, operands: str = "") -> st
         call = name
     rest = f" [{operands} ...]" if operands else ""
     lines = [about.strip(), "", f"usage: {call} [flags]{rest}"]
-    lines += [
-        "Values shown are defaults; flags with [no] are off unless it says otherwise."
-    ]
+    lines += [_LEGEND]
     annotations = typing.get_type_hints(config_class)
     for title, fields in groups(config_class).items():
         lines += ["", f"{title}:"]

@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 _SOURCES = ("slimzoo", "datasets", "nets", "preprocessing", "deployment")
 # What makes a message of its first argument.
 _MAKERS = {
-    *("ImportError", "PictureError", "UserError", "unknown", "warning"),
+    *("ImportError", "PictureError", "UserError", "error", "unknown", "warning"),
     "Registry",  # Gives it when a name is not known.
     # Subclasses of UserError.
     *("DamagedError", "ForbiddenError", "NotFoundError", "UnavailableError"),
@@ -65,7 +65,9 @@ class Finder(ast.NodeVisitor):
         """Takes the messages that a call may make."""
         maker = ast.unparse(node.func).rpartition(".")[2]
         reaches_users = maker == "ValueError" and self._name.startswith(_API)
-        if node.args and (maker in _MAKERS or reaches_users):
+        if (maker in _MAKERS or reaches_users) and (node.args or node.keywords):
+            if not node.args:
+                raise ValueError(f"{self._name}:{node.lineno}: give the message first")
             function = f"{self._name} {getattr(self._around[-1], 'name', '')}".strip()
             for text in sorted(set(map(_plain, self._texts(node.args[0])))):
                 place = f"{self._name}:{node.lineno}"

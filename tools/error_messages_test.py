@@ -19,6 +19,7 @@ PASSED_ON = {
     ("datasets/imagenet_boxes.py _read_annotations", "…"): "an error about a file",
     ("datasets/records.py record_files", "…"): "that shards are missing",
     ("datasets/registry.py describe", "…"): "what DATASETS was made with",
+    ("slimzoo/evaluate_many.py evaluate_all", "…: …"): "an error of one of several",
     ("preprocessing/preprocessing_factory.py _recipes_by_any_name", "…"): "as RECIPES",
 }
 

@@ -5,11 +5,13 @@ python -m tools.imports
 
 import ast
 import pathlib
+import re
 
 from tools.markdown import ROOT
 
 PACKAGES = ("nets", "datasets", "preprocessing", "deployment")
 _BENCHMARK = "slimzoo.benchmark"
+_IMPORT = re.compile(r"\bimport_module$")
 
 
 def modules() -> dict[str, set[str]]:
@@ -35,6 +37,8 @@ def _imported(path: pathlib.Path, known: dict[str, pathlib.Path]) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Call) and _IMPORT.search(ast.unparse(node.func)):
+            found |= {ast.literal_eval(a) for a in node.args if _is_text(a)}
         elif isinstance(node, ast.ImportFrom) and node.module:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= inner & known.keys() or {node.module}
@@ -75,6 +79,10 @@ def _room(name: str, engine: set[str]) -> str:
     if name.startswith("slimzoo"):
         return "engine" if name in engine else "foundation"
     return _package(name) or "commands"
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def edges() -> set[tuple[str, str]]:

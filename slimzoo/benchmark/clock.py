@@ -3,12 +3,20 @@
 It needs no package, so that timm's process, too, can use it.
 """
 
+import os
 import pathlib
 import resource
 import time
 from typing import Any
 
 _STATUS = pathlib.Path("/proc/self/status")
+
+
+def cores() -> list[int]:
+    """The cores that this process may run on; where no one tells, all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 class EnoughError(Exception):

@@ -1,7 +1,6 @@
 """What the machine is, and what it can do at most."""
 
 import importlib.metadata
-import os
 import platform
 import time
 from typing import Any
@@ -10,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from nets.nets_factory import NETWORKS, get_network_fn
 from slimzoo import complexity, precision
-from slimzoo.benchmark.clock import Clock
+from slimzoo.benchmark.clock import Clock, cores
 from slimzoo.graph import classic_graph, session_config
 
 _TOLD_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -32,7 +31,7 @@ def describe() -> dict[str, Any]:
     return {
         "cpu": facts.get("model name") or platform.processor() or platform.machine(),
         "family": f"{facts.get('cpu family', '?')}, model {facts.get('model', '?')}",
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(cores()),
         "flags": [flag for flag in _TOLD_FLAGS if flag in flags],
         "lacks": [flag for flag in _TOLD_FLAGS if flag not in flags],
         "system": f"{platform.system()} {platform.release()}",

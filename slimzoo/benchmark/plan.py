@@ -12,6 +12,7 @@ from absl import logging
 from nets.registry import NETWORKS
 from slimzoo import models
 from slimzoo.benchmark import others
+from slimzoo.benchmark.clock import cores
 from slimzoo.benchmark.config import BenchmarkConfig
 from slimzoo.config import Size
 from slimzoo.errors import UserError, counted, unknown
@@ -208,12 +209,14 @@ def _numbers(option: str, text: str) -> list[int]:
 def _threads(text: str | None) -> list[Any]:
     if not text:
         return [None]
-    cores = len(os.sched_getaffinity(0))
+    if not hasattr(os, "sched_setaffinity"):
+        raise UserError("--threads needs Linux, where a process can be bound to cores")
+    most = len(cores())
     return _each(
         text,
-        lambda part: part.isdecimal() and 0 < int(part) <= cores,
+        lambda part: part.isdecimal() and 0 < int(part) <= most,
         int,
-        f"--threads={text} should be numbers from 1 to {cores}, the cores here",
+        f"--threads={text} should be numbers from 1 to {most}, the cores here",
     )
 
 

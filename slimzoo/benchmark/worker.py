@@ -52,9 +52,10 @@ def main() -> None:
         os.dup2(2, 1)  # Libraries print to it, too.
         request = json.load(sys.stdin)
         if request["threads"]:
+            from slimzoo.benchmark import clock
+
             # Before TensorFlow counts the cores.
-            cores = sorted(os.sched_getaffinity(0))[: request["threads"]]
-            os.sched_setaffinity(0, cores)
+            os.sched_setaffinity(0, clock.cores()[: request["threads"]])
         from slimzoo.errors import UserError
 
         try:
