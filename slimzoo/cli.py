@@ -172,8 +172,8 @@ def execute(
         _check_packages()
         if arguments and not operands:
             raise UserError(
-                f"unexpected argument {arguments[0]!r}: flags are given as --name=value, "
-                "without spaces in lists"
+                f"unexpected argument {arguments[0]!r}: flags are given as "
+                "--name=value, without spaces in lists"
             )
         options = read_options(values.config, config_class) if values.config else {}
         config = read_flags(config_class, values, options)

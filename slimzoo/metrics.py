@@ -10,10 +10,10 @@ TOP_K = 5
 CALIBRATION_BINS = 15
 
 
-def headline(means: Mapping[str, float], num_classes: int) -> str:
+def headline(means: Mapping[str, float], num_classes: int | None) -> str:
     """`Metrics.means` in a line; top-5 where it says something."""
     told = f"top-1 {means['top_1']:.2%}"
-    if num_classes > TOP_K:
+    if num_classes is None or num_classes > TOP_K:
         told += f", top-5 {means['top_5']:.2%}"
     return f"{told}, loss {means['loss']:.4f}"
 
