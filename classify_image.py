@@ -22,14 +22,15 @@ MOST_BAD = 100  # Statuses above 125 have meanings for shells.
 def main(config: ClassifyConfig, pictures: list[str]) -> int:
     """Prints the likeliest classes of each picture, with their probabilities."""
     # TensorFlow takes seconds to import; --help does not.
-    from slimzoo import answers, files
+    from slimzoo import answers, errors, files
     from slimzoo.classify import Answer, classify
 
-    bad = 0
+    count = bad = 0
 
     def tell_bad(found: Iterator[Answer]) -> Iterator[Answer]:
-        nonlocal bad
+        nonlocal count, bad
         for answer in found:
+            count += 1
             if answer.error:
                 bad += 1
                 print(f"{answer.path}: {answer.error}", file=sys.stderr)
@@ -49,6 +50,10 @@ def main(config: ClassifyConfig, pictures: list[str]) -> int:
                 output.reconfigure(errors="surrogateescape")
         for line in lines:
             print(line, file=output)
+    if config.output_file:
+        unread = f", {bad} of which could not be read" if bad else ""
+        told = f"{config.output_file}: {errors.counted(count, 'picture')}{unread}"
+        print(told, file=sys.stderr)
     return min(bad, MOST_BAD)
 
 

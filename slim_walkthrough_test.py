@@ -6,11 +6,10 @@
 import pathlib
 import re
 
-import jupyter_client
 import nbclient
 import nbformat
 import pytest
-from jupyter_client import kernelspec
+from jupyter_client import kernelspec, manager
 
 ROOT = pathlib.Path(__file__).resolve().parent
 NOTEBOOK = ROOT / "slim_walkthrough.ipynb"
@@ -48,7 +47,7 @@ def _execute(notebook):
     kernels = kernelspec.KernelSpecManager(kernel_dirs=[])
     nbclient.NotebookClient(
         notebook,
-        km=jupyter_client.AsyncKernelManager(kernel_spec_manager=kernels),
+        km=manager.AsyncKernelManager(kernel_spec_manager=kernels),
         timeout=TIMEOUT_SECS,
         coalesce_streams=True,
         record_timing=False,

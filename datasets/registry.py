@@ -60,7 +60,15 @@ class Descriptor:
     @property
     def evaluation_split(self) -> str:
         """The split to evaluate on: the test split if there is one."""
-        splits = [s for s in _EVALUATION_SPLITS if s in self.splits_to_sizes]
+        return self._first_of(_EVALUATION_SPLITS)
+
+    @property
+    def validation_split(self) -> str:
+        """The split to choose checkpoints by: the test split if there is no other."""
+        return self._first_of(_EVALUATION_SPLITS[::-1])
+
+    def _first_of(self, names):
+        splits = [name for name in names if name in self.splits_to_sizes]
         return [*splits, *self.splits_to_sizes][0]
 
     def get_split(

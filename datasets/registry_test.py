@@ -121,6 +121,8 @@ def test_evaluation_split(splits, expected):
         image_format="png",
     )
     assert descriptor.evaluation_split == expected
+    choosing = "validation" if "validation" in splits else expected
+    assert descriptor.validation_split == choosing
 
 
 def test_names_of_shards():

@@ -1,7 +1,7 @@
 """Looks networks up by name."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tf_slim as slim
@@ -44,7 +44,7 @@ def get_network_fn(
         scope = adapt_arg_scope(network.arg_scope(weight_decay=weight_decay))
         try:
             with slim.arg_scope(scope), graph.quick_variables():
-                return network.function(
+                found = network.function(
                     images, num_classes=num_classes, is_training=is_training, **kwargs
                 )
         except ValueError as error:
@@ -54,6 +54,12 @@ def get_network_fn(
                 f"images of shape {images.shape} are too small for {name}, whose "
                 f"default size is {network.image_size}"
             ) from error
+        if not (isinstance(found, tuple) and isinstance(found[-1], Mapping)):
+            raise UserError(
+                f"the network {name} should return a pair of its output and a dict of "
+                f"end points, not {type(found).__name__}"
+            )
+        return found
 
     network_fn.default_image_size = network.image_size
     return network_fn

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from nets import published
+from slimzoo.errors import UserError
 from slimzoo.registry import Registry
 
 _COMPLEXITY = pathlib.Path(__file__).with_name("complexity.json")
@@ -72,6 +73,12 @@ def register(name: str, **facts: Any) -> Callable[[NetworkFunction], NetworkFunc
       name: what `--model_name` takes.
       **facts: the other attributes of `Network`.
     """
+
+    if isinstance(facts.get("classifier_scopes"), str):
+        raise UserError(
+            f"classifier_scopes of the network {name} should be a tuple of scopes: put "
+            "a comma behind a single one"
+        )
 
     def decorate(function: NetworkFunction) -> NetworkFunction:
         network = NETWORKS.register(name, Network(name, function, **facts))

@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 
 def read_golden(path: pathlib.Path) -> dict[str, Any]:
     """A record of what a network must be, packed by tools/make_goldens.py."""
-    assert path.exists(), f"no golden record {path.name}: see tools/make_goldens.py"
+    assert path.exists(), f"no {path.name}: python -m tools.make_goldens NAME"
     return json.loads(gzip.decompress(path.read_bytes()))
 
 

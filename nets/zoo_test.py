@@ -5,6 +5,7 @@ end points and their tensor names, counts, and what the network computes when ea
 variable is filled by `testing.fill` and the input is `testing.pictures`.
 """
 
+import dataclasses
 import functools
 import pathlib
 
@@ -13,8 +14,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from nets import nets_factory, testing
+from nets import nets_factory, registry, testing
 from nets.registry import NETWORKS
+from slimzoo.errors import UserError
 from slimzoo.graph import classic_graph
 
 GOLDENS = pathlib.Path(__file__).parent / "goldens"
@@ -23,9 +25,13 @@ FAST_PARAMETERS = 4_000_000
 FAST_VARIABLES = 500
 
 
+def _path(name):
+    return GOLDENS / f"{name}.json.gz"
+
+
 @functools.cache
 def _golden(name):
-    return testing.read_golden(GOLDENS / f"{name}.json.gz")
+    return testing.read_golden(_path(name))
 
 
 def _has_few_layers(name):
@@ -39,8 +45,8 @@ def _is_small(name):
 
 def _fast_if(condition):
     """All networks; those that do not fulfil the condition in the slow tier."""
-    slow = [pytest.mark.slow]
-    return [pytest.param(n, marks=[] if condition(n) else slow) for n in NETWORKS]
+    slow = {n for n in NETWORKS if _path(n).exists() and not condition(n)}
+    return [pytest.param(n, marks=[pytest.mark.slow] * (n in slow)) for n in NETWORKS]
 
 
 BY_SIZE = _fast_if(_is_small)
@@ -217,3 +223,22 @@ def test_images_too_large_for_the_pooling_are_told():
     network_fn = nets_factory.get_network_fn("mobilenet_v1_025", 10)
     with tf.Graph().as_default(), pytest.raises(ValueError, match="too large"):
         network_fn(tf.zeros([1, 299, 299, 3]))
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"), [(lambda x: x, "not .*Tensor"), (lambda x: (x, x), "tuple")]
+)
+def test_a_network_that_returns_something_else(returned, told, monkeypatch):
+    def broken(images, num_classes, is_training):
+        return returned(images)
+
+    facts = dataclasses.replace(NETWORKS["lenet"], name="broken", function=broken)
+    monkeypatch.setitem(NETWORKS, "broken", facts)
+    network_fn = nets_factory.get_network_fn("broken", 10)
+    with classic_graph(), pytest.raises(UserError, match=f"network broken .*{told}"):
+        network_fn(tf.zeros([1, 28, 28, 1]))
+
+
+def test_scopes_that_are_one_string_are_told():
+    with pytest.raises(UserError, match="network broken should be a tuple"):
+        registry.register("broken", classifier_scopes="Broken/logits")

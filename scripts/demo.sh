@@ -43,3 +43,4 @@ run python classify_image.py --graph="$dir/train/frozen.pb" "$dir/pictures"
 printf '\nOn %s\n' "$(python -c "import json
 results = json.load(open('$dir/eval/metrics.json'))
 print(f'{results[\"count\"]} test pictures: top-1 {results[\"top_1\"]:.1%}')")"
+printf 'What it got wrong is in %s, to look at in a browser.\n' "$dir/eval/report.html"

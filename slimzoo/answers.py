@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 
@@ -40,14 +41,15 @@ def _table(answers, top_k, logits):
 
 def _csv(answers, top_k, logits):
     value = "logit" if logits else "probability"
-    ranks = range(1, top_k + 1)
+    readable = (answer for answer in answers if not answer.error)
+    first = next(readable, None)
+    # A network may have fewer classes.
+    ranks = range(1, (len(first.classes) if first else top_k) + 1)
     columns = [(f"class_{i}", f"name_{i}", f"{value}_{i}") for i in ranks]
     yield _row(["file", *(name for three in columns for name in three)])
-    for answer in answers:
-        if not answer.error:
-            cells = [(c.number, c.name, f"{c.value:.6g}") for c in answer.classes]
-            cells += [("", "", "")] * (top_k - len(cells))  # Fewer classes than that.
-            yield _row([answer.path, *(cell for three in cells for cell in three)])
+    for answer in itertools.chain([first] if first else [], readable):
+        cells = [(c.number, c.name, f"{c.value:.6g}") for c in answer.classes]
+        yield _row([answer.path, *(cell for three in cells for cell in three)])
 
 
 def _row(cells):

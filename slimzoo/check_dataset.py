@@ -123,7 +123,10 @@ def check(config: CheckConfig) -> Found:
     manifest = manifests.read(directory)
     name = config.dataset_name or manifest.get("dataset")
     if not name:
-        raise UserError(f"--dataset_name is missing, as {directory} has no manifest")
+        raise UserError(
+            f"--dataset_name is missing, as {directory} has no manifest; pictures are "
+            "converted first, by download_and_convert_data.py"
+        )
     descriptor = dataset_factory.describe(name, directory)
     datasets = _splits(config, descriptor)
     start = time.monotonic()

@@ -73,6 +73,8 @@ def find(path: str) -> str:
         if len(indices) == 1:
             return indices[0].removesuffix(".index")
         raise UserError(f"no checkpoint in {path}: {files.listing(path)}")
+    if path.endswith((".tflite", ".onnx", ".pb")):
+        raise UserError(f"{path} is no checkpoint: give it as --graph")
     prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
     for candidate in (prefix, path):
         if is_there(candidate):
@@ -204,7 +206,10 @@ def _missing_message(missing, variables, available, checkpoint):
     if len(missing) == len(variables):
         return message + " It is of another network: check --model_name."
     if missing[0].rpartition("/")[0] in available:  # A slot of the optimizer.
-        return message + " The network fits: check --optimizer."
+        return (
+            f"{message} The network fits: check --optimizer, --finetune and "
+            "--trainable_scopes."
+        )
     return message + " Check --model_name."
 
 

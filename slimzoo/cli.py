@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import itertools
 import logging as standard_logging
+import os
 import pathlib
 import sys
 import typing
@@ -79,7 +80,13 @@ def read_flags(
         is_default = "flag_default" not in field.metadata and field.name not in given
         if flag.present or is_default:
             given[field.name] = flag.value
-    return config_class(**given)
+    return config_class(**{name: _at_home(value) for name, value in given.items()})
+
+
+def _at_home(value):
+    """`--name=~/x` is no word that shells expand."""
+    is_path = isinstance(value, str) and value.startswith("~/")
+    return os.path.expanduser(value) if is_path else value  # noqa: PTH111
 
 
 def read_options(path: str, config_class: type) -> dict[str, Any]:

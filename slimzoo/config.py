@@ -260,7 +260,8 @@ class ExportConfig(Model, Data, Weights, Quantization, Comparison):
     )
     format: str | None = option(
         None,
-        "With --checkpoint_path: frozen (the default), saved_model, tflite or onnx.",
+        "With --checkpoint_path: frozen, saved_model, tflite or onnx; by default what "
+        "the end of --output_file says, else frozen.",
     )
     fold_batch_norm: bool | None = option(
         None,

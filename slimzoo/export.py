@@ -190,7 +190,7 @@ def facts_path(path: pathlib.Path) -> pathlib.Path:
 
 def _check_trained(config: ExportConfig) -> str:
     _check(config)
-    name = config.format or "frozen"
+    name = config.format or _format_of(config.output_file)
     if name not in FORMATS:
         raise unknown(f"--format={name} is unknown", name, FORMATS)
     suffix = FORMATS[name].suffix
@@ -221,6 +221,12 @@ def _check_trained(config: ExportConfig) -> str:
         for package in ("tf2onnx", "onnxruntime"):
             export_formats.onnx_package(package)
     return name
+
+
+def _format_of(path: str) -> str:
+    """What the end of a file's name asks for: .tflite, .onnx, else a frozen graph."""
+    ends = {format_.suffix: name for name, format_ in FORMATS.items() if format_.suffix}
+    return ends.get(pathlib.Path(path).suffix, "frozen")
 
 
 def settle(config: ExportConfig, checkpoint: str) -> ModelInfo:

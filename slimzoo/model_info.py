@@ -213,6 +213,8 @@ def check_known(config: Any, record: Record, path: str) -> None:
       UserError: when nothing does.
     """
     known = record or config.model_name or config.preprocessing_name
+    if config.graph and not pathlib.Path(config.graph).exists():
+        raise UserError(f"--graph={config.graph} is not there")
     if config.graph and not known:
         raise UserError(
             f"nothing says how pictures are to be prepared for {path}: put the "

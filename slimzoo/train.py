@@ -103,9 +103,11 @@ def _train(
                     reached = _steps(config, graph, session)
     if reached is None:
         raise UserError(f"there are no records in {config.dataset_dir}")
+    best = pathlib.Path(config.train_dir, checkpoints.BEST)
     logging.info(
-        "%s at step %d; checkpoints are in %s",
+        "%s at step %d; checkpoints are in %s%s",
         *(stop_on_signals.reason or "Finished", reached, config.train_dir),
+        f", the best one in {best}" if best.exists() else "",
     )
     return stop_on_signals.reason is None
 

@@ -167,7 +167,8 @@ class Validation:
     )
     eval_every_epochs: float | None = option(None, "The same, in epochs.")
     eval_split_name: str | None = option(
-        None, "Split to evaluate on; by default the data set's own evaluation split."
+        None,
+        "Split to evaluate on; by default validation, or else test.",
     )
     stop_after_evaluations: int | None = option(
         None,

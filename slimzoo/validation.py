@@ -58,7 +58,7 @@ class Validation:
           UserError: when there is no such split.
         """
         descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
-        self._split = config.eval_split_name or descriptor.evaluation_split
+        self._split = config.eval_split_name or descriptor.validation_split
         self._dataset = dataset_factory.get_dataset(
             info.dataset_name, self._split, config.dataset_dir or ""
         )
@@ -99,27 +99,28 @@ class Validation:
         )
         directory = pathlib.Path(config.train_dir)
         evaluate.write_summaries(str(directory / EVAL), metrics, step)
-        accuracies = self._accuracies()
-        is_best = accuracies[-1] > max(accuracies[:-1], default=-1)
+        *before, last = self._scores()
+        is_best = not before or last > max(before)
         logging.info(
             "step %d: %s on %s%s",
             *(step, headline(metrics, self._info.num_classes)),
-            *(self._split, ", the best so far" if is_best else ""),
+            *(self._split, ", the best so far, kept in best/" if is_best else ""),
         )
         if is_best:
             keep(checkpoint, directory / checkpoints.BEST, self._info)
-        return self._is_enough(accuracies)
+        return self._is_enough([*before, last])
 
-    def _accuracies(self):
+    def _scores(self):
+        """Top-1 of each evaluation; of equal ones, the lower loss is better."""
         rows = [row for row in self._history.rows() if row["split"] == self._split]
-        return [float(row["accuracy"]) for row in rows]
+        return [(float(row["accuracy"]), -float(row["loss"])) for row in rows]
 
-    def _is_enough(self, accuracies):
+    def _is_enough(self, scores):
         patience = self._config.stop_after_evaluations
         if not patience:
             return False
-        best = accuracies.index(max(accuracies))
-        since = len(accuracies) - 1 - best
+        best = scores.index(max(scores))
+        since = len(scores) - 1 - best
         if since >= patience:
             logging.info("No better top-1 in %d evaluations: stopping", since)
         return since >= patience

@@ -1,4 +1,5 @@
 import contextlib
+import itertools
 import pathlib
 
 import numpy as np
@@ -32,7 +33,7 @@ def test_options_that_do_not_go_together_are_told(options, message):
 def evaluate(tmp_path, write_checkpoint, monkeypatch):
     """Evaluates a checkpoint per top-1 given; yields what each call returned."""
 
-    def run(top_1s, **options):
+    def run(top_1s, losses=(), **options):
         config = TrainConfig(
             train_dir=str(tmp_path),
             dataset_dir=str(tmp_path),
@@ -42,10 +43,11 @@ def evaluate(tmp_path, write_checkpoint, monkeypatch):
         )
         (tmp_path / "labels.txt").write_text("".join(f"{i}:{i}\n" for i in range(10)))
         evaluation = validation.Validation(config, INFO, 4000, History(tmp_path))
+        losses = itertools.chain(losses, itertools.repeat(50.0))
         for step, top_1 in enumerate(top_1s, 1):
             metrics = Metrics(10)
             metrics.count = metrics.top_5 = 100
-            metrics.top_1, metrics.loss = round(100 * top_1), 50.0
+            metrics.top_1, metrics.loss = round(100 * top_1), next(losses)
             checkpoint = str(tmp_path / f"model.ckpt-{step}")
             for part in ("index", "data-00000-of-00001"):
                 pathlib.Path(f"{checkpoint}.{part}").write_text(f"{step}")
@@ -79,6 +81,14 @@ def test_the_best_is_kept_and_nothing_else(evaluate, tmp_path):
     assert "model.ckpt-5" in (tmp_path / "best" / "checkpoint").read_text()
     accuracies = [float(row["accuracy"]) for row in History(tmp_path).rows()]
     np.testing.assert_allclose(accuracies, [0.2, 0.5, 0.5, 0.4, 0.6])
+
+
+def test_of_equals_the_one_with_the_least_loss_is_kept(evaluate, tmp_path):
+    losses = [50.0, 40.0, 45.0]
+    kept = []
+    for _ in evaluate([0.5, 0.5, 0.5], losses=losses, eval_every_steps=1):
+        kept.append(best(tmp_path))
+    assert kept == [f"model.ckpt-{step}" for step in (1, 2, 2)]
 
 
 def test_training_ends_when_the_best_is_old(evaluate):

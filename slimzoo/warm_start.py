@@ -154,13 +154,15 @@ def plan(config: TrainConfig, info: ModelInfo, checkpoint: str | None) -> Plan:
     return Plan(
         checkpoint,
         known,
-        {
-            name: "not in the checkpoint" if name in wanted else "excluded"
-            for name in variables
-            if name not in known
-        },
+        {name: _why_new(name, wanted) for name in variables if name not in known},
         lambda scaffold, session: restore(session),
     )
+
+
+def _why_new(name, wanted):
+    if name not in wanted:
+        return "excluded"
+    return "ranges of 8 bits" if quantize.is_range(name) else "not in the checkpoint"
 
 
 def variables_to_train(config: TrainConfig) -> list[tf.Variable]:
