@@ -148,6 +148,26 @@ def test_completion(line, expected, tmp_path):
     assert told.splitlines() == expected
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "typed", ["classify_image --checkpoint_path=my", "classify_image my"]
+)
+def test_completion_of_paths_in_a_shell(typed, tmp_path):
+    pexpect = pytest.importorskip("pexpect", reason="drives a terminal")
+    (tmp_path / "my photos" / "in").mkdir(parents=True)
+    environment = os.environ | {"PS1": "> ", "TERM": "dumb"}
+    shell = pexpect.spawn(
+        "bash", ["--norc", "-i"], cwd=tmp_path, env=environment, encoding="utf-8"
+    )
+    shell.sendline(f"source {ROOT / 'scripts' / 'completion.bash'}; echo r''eady")
+    shell.expect("ready")
+    shell.send(f"{typed}\t")
+    shell.expect_exact("my\\ photos/")
+    shell.send("\t")
+    shell.expect_exact("in/")
+    shell.close(force=True)
+
+
 def test_completion_knows_every_command():
     text = (ROOT / "scripts" / "completion.bash").read_text()
     completed = text.split("complete -F _slimzoo")[1].replace("\\", " ").split()
