@@ -9,9 +9,13 @@ import zipfile
 
 import pytest
 
-from slimzoo.testing import ROOT
+try:
+    import tomllib
+except ModuleNotFoundError:  # Before Python 3.11.
+    import tomli as tomllib
 
-tomllib = pytest.importorskip("tomllib", reason="tomllib came with Python 3.11")
+from slimzoo.testing import ROOT
+from tools.update_readme import COMMANDS as CONFIGS
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 COMMANDS = sorted(PROJECT["scripts"])
@@ -69,6 +73,8 @@ def test_every_script_is_a_command():
     assert {name for name in scripts if not name.endswith("_test")} == set(COMMANDS)
     for name in COMMANDS:
         assert PROJECT["scripts"][name] == f"{name}:run"
+    documented = {name.removesuffix(".py") for name in CONFIGS if "/" not in name}
+    assert documented == set(COMMANDS)
 
 
 @pytest.mark.slow
@@ -177,14 +183,14 @@ def test_completion_knows_every_command():
 def test_the_version_is_told_once():
     version = f"version: {PROJECT['version']}\n"
     assert version in (ROOT / "CITATION.cff").read_text()
-    assert f"\n## {PROJECT['version']}\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\n## {PROJECT['version']}, 20" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_hosted_tests_pin_the_lower_ends():
     oldest = (ROOT / ".github" / "oldest.txt").read_text()
     stated = {d.split(">=")[0]: d for d in PROJECT["dependencies"] if ">=" in d}
-    for line in oldest.splitlines():
-        if not line.startswith("#"):
-            name, version = line.split("==")
-            least = stated[name].split(">=")[1].split(",")[0]
-            assert version == least or version.startswith(f"{least}."), line
+    pinned = dict(s.split("==") for s in oldest.splitlines() if s[0] != "#")
+    assert set(pinned) == set(stated)
+    for name, version in pinned.items():
+        least = stated[name].split(">=")[1].split(",")[0]
+        assert version == least or version.startswith(f"{least}."), name

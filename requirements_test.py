@@ -3,9 +3,12 @@
 import pathlib
 
 import pytest
-from packaging.requirements import Requirement
 
-tomllib = pytest.importorskip("tomllib", reason="tomllib came with Python 3.11")
+try:
+    import tomllib
+except ModuleNotFoundError:  # Before Python 3.11.
+    import tomli as tomllib
+from packaging.requirements import Requirement
 
 ROOT = pathlib.Path(__file__).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -73,7 +73,12 @@ def find(
         found = list(_in_folders(pathlib.Path(source_dir)))
     if not found:
         where = csv_file or files.listing(str(source_dir))
-        raise UserError(f"there are no pictures: {where}. {_LAYOUTS.capitalize()}")
+        hint = ""
+        if source_dir and not csv_file and _loose(pathlib.Path(source_dir)):
+            hint = " If this is one of the classes, name the folder above it"
+        raise UserError(
+            f"there are no pictures: {where}. {_LAYOUTS.capitalize()}.{hint}"
+        )
     kept = _without_copies(_each_once(found))
     _check_classes(kept)
     return kept

@@ -199,7 +199,10 @@ def test_no_table(tmp_path):
     ("names", "told"),
     [
         ([], "holds nothing. Expected a folder for each class"),
-        (["1.jpg", "2.jpg"], "no pictures: .*holds 1.jpg, 2.jpg"),
+        (
+            ["1.jpg", "2.jpg"],
+            r"no pictures: .*holds 1.jpg, 2.jpg.*name the folder above",
+        ),
         (["photos/ant/1.jpg"], "there is one class, photos, of 1 pictures; expected"),
         (["a b/1.jpg", "a\nb/1.jpg"], "both stand for the class 'a b'"),
     ],

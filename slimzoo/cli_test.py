@@ -10,21 +10,16 @@ import pytest
 from absl import flags
 
 from slimzoo import cli, config
-from slimzoo.benchmark.config import BenchmarkConfig
 from slimzoo.config import (
-    ClassifyConfig,
-    DownloadConfig,
     EvalConfig,
     ExportConfig,
-    ListConfig,
 )
 from slimzoo.data_config import (
-    BuildImagenetConfig,
-    CheckConfig,
     ConvertConfig,
 )
 from slimzoo.errors import UserError
 from slimzoo.train_config import TrainConfig
+from tools.update_readme import COMMANDS
 
 HERE = pathlib.Path(__file__).parent
 ORIGINAL = json.loads((HERE / "original_flags.json").read_text())
@@ -34,15 +29,7 @@ CONFIGS = {
     "export_inference_graph": ExportConfig,
     "download_and_convert_data": ConvertConfig,
 }
-ALL_CONFIGS = [
-    *CONFIGS.values(),
-    BenchmarkConfig,
-    BuildImagenetConfig,
-    CheckConfig,
-    ClassifyConfig,
-    DownloadConfig,
-    ListConfig,
-]
+ALL_CONFIGS = [*COMMANDS.values()]
 SIZES = {"train_image_size", "eval_image_size", "image_size"}  # Rectangles, too.
 # The original's "test" is a split that half of its data sets lack; here the default
 # is the data set's own evaluation split.
