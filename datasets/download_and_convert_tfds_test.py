@@ -169,6 +169,6 @@ def test_what_is_not_there_is_named(tmp_path, builders, name, message):
 
 def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(UserError, match=r"pip install '\.\[tfds\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[tfds\]'"):
         download_and_convert_tfds.run(tmp_path / "data", tfds_name="mnist")
     assert not (tmp_path / "data").exists()

@@ -3,8 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-_MOST_SHOWN = 60  # Names on one screen,
-_MOST_BESIDE_HINT = 20  # fewer where one is likely meant.
+_MOST_SHOWN = 60  # Names on one screen.
 
 
 class UserError(ValueError):
@@ -16,10 +15,9 @@ def unknown(message: str, name: object, known: Iterable[str]) -> UserError:
     known = sorted(known)
     close = difflib.get_close_matches(str(name), known, n=3)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    most = _MOST_BESIDE_HINT if close else _MOST_SHOWN
-    rest = len(known) - most
+    rest = len(known) - _MOST_SHOWN
     more = f" and {rest} more" if rest > 0 else ""
-    shown = ", ".join(known[:most])
+    shown = ", ".join(known[:_MOST_SHOWN])
     return UserError(f"{message}. {hint}Known: {shown}{more}.")
 
 

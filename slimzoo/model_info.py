@@ -214,7 +214,7 @@ def check_known(config: Any, record: Record, path: str) -> None:
     """
     known = record or config.model_name or config.preprocessing_name
     if config.graph and not pathlib.Path(config.graph).exists():
-        raise UserError(f"--graph={config.graph} is not there")
+        raise UserError(f"there is no {config.graph}: check --graph")
     if config.graph and not known:
         raise UserError(
             f"nothing says how pictures are to be prepared for {path}: put the "

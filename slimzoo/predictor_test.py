@@ -301,7 +301,7 @@ def test_runtime_that_is_not_installed_is_told(lenet, monkeypatch, runtime):
     for package in ("openvino", "tf2onnx", "onnxruntime"):
         monkeypatch.setitem(sys.modules, package, None)
     extra = {"openvino": "openvino", "onnxruntime": "onnx"}[runtime]
-    told = rf"--runtime={runtime} needs .*pip install '\.\[{extra}\]'"
+    told = rf"--runtime={runtime} needs .*pip install -e '\.\[{extra}\]'"
     with pytest.raises(UserError, match=told):
         predictor.from_checkpoint(INFO, lenet.checkpoint, runtime=runtime)
 
