@@ -1,6 +1,8 @@
 """Download and conversion by command, killed at random moments."""
 
+import fnmatch
 import io
+import os
 import pathlib
 import random
 import subprocess
@@ -35,6 +37,14 @@ def _archive() -> bytes:
     return archive.getvalue()
 
 
+def _has(directory: pathlib.Path, pattern: str) -> bool:
+    """Whether it holds such a file; `rglob` fails where directories come and go."""
+    return any(
+        fnmatch.filter([*names, *folders], pattern)
+        for _, folders, names in os.walk(directory)
+    )
+
+
 def _start(
     mirror: str, target: pathlib.Path, until: str = ".incomplete"
 ) -> subprocess.Popen:
@@ -52,8 +62,8 @@ def _start(
         stderr=subprocess.PIPE,
         text=True,
     )
-    before = any(target.rglob(until))
-    while process.poll() is None and not any(target.rglob(until)):
+    before = _has(target, until)
+    while process.poll() is None and not _has(target, until):
         time.sleep(0.01)
     if before:  # It goes on in what is there, some time after it has started.
         time.sleep(2)
