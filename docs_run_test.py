@@ -22,6 +22,7 @@ from PIL import Image
 
 from datasets import download_and_convert_shapes
 from nets import nets_factory
+from slimzoo import testing
 from tools import markdown
 
 RUNNABLE = {"bash", "python"}
@@ -165,8 +166,7 @@ def sandbox(figures, mirror, tmp_path_factory):
     def make(name):
         scratch = tmp_path_factory.mktemp(name)
         checkout = scratch / "checkout"
-        unwanted = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
-        shutil.copytree(markdown.ROOT, checkout, ignore=unwanted)
+        testing.copy_checkout(checkout)
         rng = np.random.default_rng(1)
         for figure, name in zip(figures, ("ants", "bees"), strict=False):
             (checkout / "photos" / name).mkdir(parents=True)

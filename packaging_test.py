@@ -14,7 +14,7 @@ try:
 except ModuleNotFoundError:  # Before Python 3.11.
     import tomli as tomllib
 
-from slimzoo.testing import ROOT
+from slimzoo.testing import ROOT, copy_checkout
 from tools.update_readme import COMMANDS as CONFIGS
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -39,8 +39,7 @@ def run(*command, cwd, **environment):
 def checkout(tmp_path_factory):
     """A copy, as setuptools writes into what it builds."""
     path = tmp_path_factory.mktemp("packaging") / "checkout"
-    unwanted = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, path, ignore=unwanted)
+    copy_checkout(path)
     return path
 
 

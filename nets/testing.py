@@ -4,17 +4,39 @@ import gzip
 import json
 import pathlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+
+from nets import nets_factory
+
+_WEIGHT_DECAY = 1e-4  # Of what is recorded and compared.
 
 
 def read_golden(path: pathlib.Path) -> dict[str, Any]:
     """A record of what a network must be, packed by tools/make_goldens.py."""
     assert path.exists(), f"no {path.name}: python -m tools.make_goldens NAME"
     return json.loads(gzip.decompress(path.read_bytes()))
+
+
+def build(record: dict[str, Any], is_training: bool) -> tuple[tf.Tensor, ...]:
+    """Builds the network of a record in the default graph.
+
+    Returns:
+      Its pictures, a placeholder; its output; its end points by name.
+    """
+    network_fn = nets_factory.get_network_fn(
+        record["model"], record["num_classes"], _WEIGHT_DECAY, is_training
+    )
+    images = tf.placeholder(tf.float32, record["input_shape"], name="input")
+    return images, *network_fn(images)
+
+
+def tensors(end_points: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """End points without what some networks put among them, as numbers."""
+    return {key: value for key, value in end_points.items() if hasattr(value, "name")}
 
 
 def fill(name: str, shape: Sequence[int]) -> np.ndarray:

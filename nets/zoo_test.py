@@ -55,17 +55,8 @@ BY_LAYERS = _fast_if(_has_few_layers)
 
 def _build(name, is_training, use_resource=False):
     """Builds a network in the default graph as its record was taken."""
-    golden = _golden(name)
     tf.get_variable_scope().set_use_resource(use_resource)
-    network_fn = nets_factory.get_network_fn(
-        name, golden["num_classes"], weight_decay=1e-4, is_training=is_training
-    )
-    images = tf.placeholder(tf.float32, golden["input_shape"], name="input")
-    return images, *network_fn(images)
-
-
-def _tensors(end_points):
-    return {key: value for key, value in end_points.items() if hasattr(value, "name")}
+    return testing.build(_golden(name), is_training)
 
 
 def test_every_golden_has_a_network():
@@ -94,7 +85,7 @@ def _check_structure(name, mode):
         ] == expected["variables"]
         assert {
             key: [tensor.name, tensor.shape.as_list()]
-            for key, tensor in _tensors(end_points).items()
+            for key, tensor in testing.tensors(end_points).items()
         } == expected["end_points"]
         assert logits.name == expected["logits_tensor"]
         assert {
@@ -117,7 +108,7 @@ def test_inference_values(name):
     expected = _golden(name)["infer"]
     with classic_graph():
         images, logits, end_points = _build(name, is_training=False)
-        logits, end_points = testing.run([logits, _tensors(end_points)], images)
+        logits, end_points = testing.run([logits, testing.tensors(end_points)], images)
     testing.assert_close(logits, expected["logits"], "logits")
     for key, value in end_points.items():
         testing.assert_close(value, expected["end_point_values"][key], key)

@@ -305,7 +305,7 @@ def _class_names(
     else:
         names = tuple(f"class {i}" for i in range(classes))
     if len(names) != classes:
-        first = (
+        advice = (
             "--labels_offset=1 if its first is one that the network lacks"
             if len(names) > classes
             else "put a first line `background` if the network has that class"
@@ -313,7 +313,7 @@ def _class_names(
         raise UserError(
             f"{labels_file or model_info.FILE_NAME} has {len(names)} names, but the "
             f"network has {classes} classes: give --labels that has as many, or "
-            f"{first}"
+            + advice
         )
     return names
 

@@ -7,6 +7,7 @@ import json
 import logging
 import pathlib
 import runpy
+import shutil
 import subprocess
 import sys
 from unittest import mock
@@ -76,6 +77,12 @@ def fails(*command):
     assert result.returncode != 0
     assert len(result.stderr.splitlines()) <= ONE_SCREEN
     return result.stderr
+
+
+def copy_checkout(path):
+    """Copies the checkout, for what writes into it."""
+    unwanted = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, path, ignore=unwanted)
 
 
 def metrics(eval_dir):

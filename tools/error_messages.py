@@ -8,12 +8,12 @@ It reads the source and runs none of it.
 import ast
 import collections
 import itertools
-import pathlib
 import re
 from typing import NamedTuple
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-_SOURCES = ("slimzoo", "datasets", "nets", "preprocessing", "deployment")
+from tools import imports
+from tools.markdown import ROOT
+
 # What makes a message of its first argument.
 _MAKERS = {
     *("ImportError", "PictureError", "UserError", "error", "unknown", "warning"),
@@ -136,12 +136,10 @@ def _plain(text: str) -> str:
 
 def find() -> list[Message]:
     """The messages of all modules and scripts, those of tests and tools aside."""
-    modules = (path for source in _SOURCES for path in (ROOT / source).rglob("*.py"))
     found = []
-    for path in sorted([*ROOT.glob("*.py"), *modules]):
-        if not path.name.endswith(("_test.py", "conftest.py")):
-            name = path.relative_to(ROOT).as_posix()
-            found += Finder(name, path.read_text("utf-8")).found
+    for path in imports.sources():
+        name = path.relative_to(ROOT).as_posix()
+        found += Finder(name, path.read_text("utf-8")).found
     return found
 
 

@@ -14,12 +14,17 @@ _BENCHMARK = "slimzoo.benchmark"
 _IMPORT = re.compile(r"\bimport_module$")
 
 
-def modules() -> dict[str, set[str]]:
-    """Of each module of ours, tests and tools left out, the modules it imports."""
+def sources() -> list[pathlib.Path]:
+    """The files of our modules, sorted; those of tests and tools left out."""
     paths = [*ROOT.glob("*.py")]
     for package in (*PACKAGES, "slimzoo"):
         paths += (ROOT / package).rglob("*.py")
-    known = {_name(path): path for path in paths if not _is_test(path)}
+    return sorted(path for path in paths if not _is_test(path))
+
+
+def modules() -> dict[str, set[str]]:
+    """Of each module, the modules of ours that it imports."""
+    known = {_name(path): path for path in sources()}
     return {name: _imported(path, known) for name, path in known.items()}
 
 

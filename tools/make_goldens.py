@@ -22,14 +22,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from nets import testing
-from nets.nets_factory import NETWORKS, get_network_fn
+from nets.nets_factory import NETWORKS
 from slimzoo import scripts
 from slimzoo.errors import UserError
 from slimzoo.graph import classic_graph
 
 GOLDENS = pathlib.Path(__file__).resolve().parent.parent / "nets" / "goldens"
 _BATCH_SIZE = 2
-_WEIGHT_DECAY = 1e-4  # As nets/zoo_test.py builds them.
 
 
 def record(name: str) -> dict[str, Any]:
@@ -42,28 +41,16 @@ def record(name: str) -> dict[str, Any]:
         "input_shape": [_BATCH_SIZE, *network.input_shape],
     }
     with classic_graph():
-        images, logits, end_points = _build(facts, is_training=True)
+        images, logits, end_points = testing.build(facts, is_training=True)
         facts["train"] = _structure(logits, end_points) | _values_in_training(images)
     with classic_graph():
-        images, logits, end_points = _build(facts, is_training=False)
-        values = testing.run([logits, _tensors(end_points)], images)
+        images, logits, end_points = testing.build(facts, is_training=False)
+        values = testing.run([logits, testing.tensors(end_points)], images)
         facts["infer"] = _structure(logits, end_points) | {
             "logits": _fingerprint(values[0]),
             "end_point_values": {k: _fingerprint(v) for k, v in values[1].items()},
         }
     return facts
-
-
-def _build(facts, is_training):
-    network_fn = get_network_fn(
-        facts["model"], facts["num_classes"], _WEIGHT_DECAY, is_training
-    )
-    images = tf.placeholder(tf.float32, facts["input_shape"], name="input")
-    return images, *network_fn(images)
-
-
-def _tensors(end_points):
-    return {key: value for key, value in end_points.items() if hasattr(value, "name")}
 
 
 def _structure(logits, end_points):
@@ -75,7 +62,7 @@ def _structure(logits, end_points):
         "logits_tensor": logits.name,
         "end_points": {
             key: [tensor.name, tensor.shape.as_list()]
-            for key, tensor in _tensors(end_points).items()
+            for key, tensor in testing.tensors(end_points).items()
         },
         **{
             key.lower(): len(tf.get_collection(getattr(tf.GraphKeys, key)))

@@ -7,7 +7,6 @@ A table stands between a pair of comments that name it.
 
 import dataclasses
 import json
-import pathlib
 import re
 import typing
 from collections.abc import Callable
@@ -26,8 +25,8 @@ from slimzoo.config import (
 )
 from slimzoo.data_config import BuildImagenetConfig, CheckConfig, ConvertConfig
 from slimzoo.train_config import TrainConfig
+from tools.markdown import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Each script that has flags, with its config.
 COMMANDS = {
     "train_image_classifier.py": TrainConfig,
