@@ -12,8 +12,8 @@ Each turn of each contender is a process of its own; what fails is told in its r
 the exit status is 1 then.
 """
 
-from slimzoo import cli
-from slimzoo.benchmark.config import BenchmarkConfig
+from slimbase.command_line import flags
+from slimzoo.config.benchmark import BenchmarkConfig
 
 
 def main(config: BenchmarkConfig) -> int:
@@ -28,7 +28,7 @@ def main(config: BenchmarkConfig) -> int:
 
 def run() -> None:
     """Runs this command."""
-    cli.run(main, BenchmarkConfig)
+    flags.run(main, BenchmarkConfig)
 
 
 if __name__ == "__main__":

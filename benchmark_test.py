@@ -1,7 +1,7 @@
 import csv
 import json
 
-from slimzoo.testing import call, fails, run
+from slimbase.testing import call, fails, run
 
 TINY = (
     "--num_pictures=12",

@@ -6,23 +6,23 @@ python check_dataset.py --dataset_name=flowers --dataset_dir=/tmp/flowers \
 The exit status is 1 if anything is wrong.
 """
 
-from slimzoo import cli
-from slimzoo.data_config import CheckConfig
+from slimbase.command_line import flags
+from slimzoo.config.check import CheckConfig
 
 
 def main(config: CheckConfig) -> int:
     """Checks what `config` says and prints a report."""
     # TensorFlow takes seconds to import; --help does not.
-    from slimzoo import check_dataset, check_report
+    from slimzoo.dataset_check import check, report
 
-    found = check_dataset.check(config)
-    print(check_report.text(found))
+    found = check.check(config)
+    print(report.text(found))
     return 1 if found.problems else 0
 
 
 def run() -> None:
     """Runs this command."""
-    cli.run(main, CheckConfig)
+    flags.run(main, CheckConfig)
 
 
 if __name__ == "__main__":

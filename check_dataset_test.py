@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from slimzoo.testing import TRAIN_ON_SHAPES, call, fails, metrics
+from slimbase.testing import TRAIN_ON_SHAPES, call, fails, metrics
 
 SCRIPT = "check_dataset.py"
 

@@ -13,8 +13,8 @@ import io
 import sys
 from collections.abc import Iterator
 
-from slimzoo import cli
-from slimzoo.config import ClassifyConfig
+from slimbase.command_line import flags
+from slimzoo.config.classify import ClassifyConfig
 
 MOST_BAD = 100  # Statuses above 125 have meanings for shells.
 
@@ -22,8 +22,9 @@ MOST_BAD = 100  # Statuses above 125 have meanings for shells.
 def main(config: ClassifyConfig, pictures: list[str]) -> int:
     """Prints the likeliest classes of each picture, with their probabilities."""
     # TensorFlow takes seconds to import; --help does not.
-    from slimzoo import answers, errors, files
-    from slimzoo.classify import Answer, classify
+    from slimbase import errors, files
+    from slimzoo.classification import answers
+    from slimzoo.classification.classify import Answer, classify
 
     count = bad = 0
 
@@ -59,7 +60,7 @@ def main(config: ClassifyConfig, pictures: list[str]) -> int:
 
 def run() -> None:
     """Runs this command."""
-    cli.run(main, ClassifyConfig, operands="pictures")
+    flags.run(main, ClassifyConfig, operands="pictures")
 
 
 if __name__ == "__main__":

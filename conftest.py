@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from slimzoo import testing
+from slimbase import testing
 
 SHARED_DATA = pathlib.Path(__file__).resolve().parent.parent / "shared" / "data"
 

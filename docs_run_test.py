@@ -22,7 +22,7 @@ from PIL import Image
 
 from datasets import download_and_convert_shapes
 from nets import nets_factory
-from slimzoo import testing
+from slimbase import testing
 from tools import markdown
 
 RUNNABLE = {"bash", "python"}

@@ -1,14 +1,13 @@
 """The pages: their links, and the flags that they name. docs_run_test.py runs them."""
 
-import graphlib
 import pathlib
 import re
 import typing
 
 import pytest
 
-from slimzoo import usage
-from tools import imports, markdown
+from slimbase.command_line import usage
+from tools import markdown
 from tools.update_readme import COMMANDS
 
 TEXTS = {page: markdown.read(page) for page in markdown.PAGES}
@@ -96,20 +95,6 @@ def test_blocks_say_what_they_are(page):
         if block.language == "bash" and block.excuse is None:
             assert "..." not in block.text, f"{place}: this cannot run as it stands"
             assert not re.search(r"^\$ ", block.text, re.M), f"{place}: a prompt"
-
-
-def test_the_drawing_of_the_architecture_shows_the_imports():
-    text = TEXTS["docs/architecture.md"]
-    [drawing] = [b for b in markdown.blocks(text) if b.language == "mermaid"]
-    drawn = set(re.findall(r"^  (\w+) --> (\w+)$", drawing.text, re.MULTILINE))
-    assert drawn == imports.edges()
-
-
-def test_no_room_imports_from_one_that_imports_from_it():
-    below = {}
-    for one, other in imports.edges():
-        below.setdefault(one, set()).add(other)
-    assert list(graphlib.TopologicalSorter(below).static_order())
 
 
 # What reads pages

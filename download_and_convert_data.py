@@ -5,8 +5,8 @@ python download_and_convert_data.py --dataset_name=folder --source_dir=photos \
     --dataset_dir=/tmp/photos
 """
 
-from slimzoo import cli
-from slimzoo.data_config import ConvertConfig
+from datasets.config import ConvertConfig
+from slimbase.command_line import flags
 
 
 def main(config: ConvertConfig) -> None:
@@ -18,7 +18,7 @@ def main(config: ConvertConfig) -> None:
 
 def run() -> None:
     """Runs this command."""
-    cli.run(main, ConvertConfig)
+    flags.run(main, ConvertConfig)
 
 
 if __name__ == "__main__":

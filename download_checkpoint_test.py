@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from slimzoo.testing import fails, metrics, run
+from slimbase.testing import fails, metrics, run
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,15 @@ a training with --all_checkpoints, those to come with --watch, and several model
 --model_name='mobilenet_*,resnet_v1_50' and a directory of them as --checkpoint_path.
 """
 
-from slimzoo import cli
-from slimzoo.config import EvalConfig
+from slimbase.command_line import flags
+from slimzoo.config.evaluate import EvalConfig
 
 
 def main(config: EvalConfig) -> None:
     """Evaluates as `config` says and prints a line per result."""
     # TensorFlow takes seconds to import; --help does not.
-    from slimzoo import metrics
-    from slimzoo.evaluate_many import evaluate_all
+    from slimzoo.evaluation import metrics
+    from slimzoo.evaluation.many import evaluate_all
 
     for results in evaluate_all(config):
         step = f" at step {results['global_step']}" if results["global_step"] else ""
@@ -29,7 +29,7 @@ def main(config: EvalConfig) -> None:
 
 def run() -> None:
     """Runs this command."""
-    cli.run(main, EvalConfig)
+    flags.run(main, EvalConfig)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from slimzoo import evaluate_many
-from slimzoo.config import EvalConfig
-from slimzoo.errors import UserError
-from slimzoo.testing import (
+from slimbase.errors import UserError
+from slimbase.testing import (
     PUBLISHED_MODEL,
     ROOT,
     TRAIN_ON_SHAPES,
@@ -24,6 +22,8 @@ from slimzoo.testing import (
     metrics,
     run,
 )
+from slimzoo.config.evaluate import EvalConfig
+from slimzoo.evaluation import many
 
 EVAL = "eval_image_classifier.py"
 
@@ -31,7 +31,7 @@ EVAL = "eval_image_classifier.py"
 def evaluate(tmp_path, **options):
     """The results of each evaluation, in this process and without reports."""
     options = {"eval_dir": str(tmp_path), "report": False} | options
-    return list(evaluate_many.evaluate_all(EvalConfig(**options)))
+    return list(many.evaluate_all(EvalConfig(**options)))
 
 
 @pytest.fixture

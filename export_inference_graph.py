@@ -15,19 +15,19 @@ python export_inference_graph.py --checkpoint_path=/tmp/train \
     --format=tflite --output_file=/tmp/flowers.tflite
 """
 
-from slimzoo import cli
-from slimzoo.config import ExportConfig
+from slimbase.command_line import flags
+from slimzoo.config.export import ExportConfig
 
 
 def main(config: ExportConfig) -> None:
     """Exports as `config` says and prints what there is to know of it."""
     # TensorFlow takes seconds; --help does not.
     if config.describe:
-        from slimzoo.export_describe import describe
+        from slimzoo.exporting.describe import describe
 
         print(describe(config.describe))
         return
-    from slimzoo import export
+    from slimzoo.exporting import export
 
     if config.checkpoint_path is None:
         print(f"--output_node_names={export.export(config)}")
@@ -37,7 +37,7 @@ def main(config: ExportConfig) -> None:
 
 def run() -> None:
     """Runs this command."""
-    cli.run(main, ExportConfig)
+    flags.run(main, ExportConfig)
 
 
 if __name__ == "__main__":

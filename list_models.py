@@ -4,20 +4,22 @@ python list_models.py
 python list_models.py --format=csv 'mobilenet*' 'resnet_v2_*'
 """
 
-from slimzoo import cli
-from slimzoo.config import ListConfig
+from slimbase.command_line import flags
+from slimzoo.config.zoo import ListConfig
 
 
 def main(config: ListConfig, patterns: list[str]) -> None:
     """Prints the networks whose names match one of `patterns`, by default all."""
-    from slimzoo import facts  # The networks' modules take a while; --help does not.
+    from slimzoo.zoo import (
+        facts,  # The networks' modules take a while; --help does not.
+    )
 
     print(facts.models().listing(config, patterns))
 
 
 def run() -> None:
     """Runs this command."""
-    cli.run(main, ListConfig, operands="patterns", tensorflow=False)
+    flags.run(main, ListConfig, operands="patterns", tensorflow=False)
 
 
 if __name__ == "__main__":

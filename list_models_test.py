@@ -1,6 +1,6 @@
 import json
 
-from slimzoo.testing import fails, run
+from slimbase.testing import fails, run
 
 
 def test_listing_networks():

@@ -24,7 +24,7 @@ from nets import (
 from nets.mobilenet import mobilenet, mobilenet_v2
 from nets.testing import fill
 from preprocessing import preprocessing_factory
-from slimzoo import testing
+from slimbase import testing
 
 SIZE = 32  # Pixels.
 CLASSES = 7

@@ -14,7 +14,7 @@ try:
 except ModuleNotFoundError:  # Before Python 3.11.
     import tomli as tomllib
 
-from slimzoo.testing import ROOT, copy_checkout
+from slimbase.testing import ROOT, copy_checkout
 from tools.update_readme import COMMANDS as CONFIGS
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

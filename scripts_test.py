@@ -13,7 +13,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets import download_and_convert_shapes
-from slimzoo.testing import (
+from slimbase.testing import (
     FLOWERS_FROM_IMAGENET,
     PUBLISHED_MODEL,
     ROOT,

@@ -16,9 +16,9 @@ if not __package__:  # Run as a script, from anywhere.
 
 from absl import logging
 
-from slimzoo import cli
-from slimzoo.data_config import BuildImagenetConfig
-from slimzoo.errors import UserError
+from datasets.config import BuildImagenetConfig
+from slimbase.command_line import flags
+from slimbase.errors import UserError
 
 
 class ImageCoder:
@@ -26,7 +26,7 @@ class ImageCoder:
 
     def png_to_jpeg(self, image_data: bytes) -> bytes:
         """Encodes a picture as RGB JPEG, unless it is one."""
-        from datasets.encoding import encode
+        from datasets.storage.encoding import encode
 
         return encode(image_data, formats=("jpeg",)).content
 
@@ -36,14 +36,15 @@ class ImageCoder:
 
     def decode_jpeg(self, image_data: bytes):
         """Decodes a picture to uint8 `[height, width, 3]`."""
-        from slimzoo import pictures
+        from slimbase.pictures import decode
 
-        return pictures.decode(image_data)
+        return decode.decode(image_data)
 
 
 def main(config: BuildImagenetConfig) -> None:
     """Writes the records of both splits."""
-    from datasets import download_and_convert_imagenet, imagenet_classes
+    from datasets import download_and_convert_imagenet
+    from datasets.ilsvrc import classes as imagenet_classes
 
     splits = {
         "train": pathlib.Path(config.train_directory),
@@ -85,4 +86,4 @@ def _given(config: BuildImagenetConfig, name: str) -> pathlib.Path | None:
 
 
 if __name__ == "__main__":
-    cli.run(main, BuildImagenetConfig)
+    flags.run(main, BuildImagenetConfig)

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from datasets import build_imagenet_data, imagenet
+from datasets.config import BuildImagenetConfig
 from datasets.conftest import IMAGENET_PER_CLASS, IMAGENET_SYNSETS
-from slimzoo.data_config import BuildImagenetConfig
-from slimzoo.testing import ROOT, call, fails
+from slimbase.testing import ROOT, call, fails
 
 SCRIPT = "datasets/build_imagenet_data.py"
 

@@ -6,8 +6,8 @@ import inspect
 import pkgutil
 
 import datasets
-from slimzoo import errors
-from slimzoo.data_config import ConvertConfig
+from datasets.config import ConvertConfig
+from slimbase import errors
 
 _PREFIX = "download_and_convert_"
 _SUFFIXES = ("_test", "_lib")

@@ -5,8 +5,8 @@ import inspect
 import pytest
 
 from datasets import converters, dataset_factory
-from slimzoo import testing
-from slimzoo.data_config import ConvertConfig
+from datasets.config import ConvertConfig
+from slimbase import testing
 
 OPTIONS = {field.name: field.default for field in dataclasses.fields(ConvertConfig)}
 SCRIPT = "download_and_convert_data.py"

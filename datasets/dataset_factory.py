@@ -7,7 +7,7 @@ import tf_slim as slim
 
 import datasets
 from datasets.registry import DATASETS, describe
-from slimzoo.registry import import_modules
+from slimbase.registry import import_modules
 
 # Programs that make the records; some may define flags.
 _ASIDE = ("download_and_convert_", "build_", "process_", "preprocess_")

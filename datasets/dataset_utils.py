@@ -8,9 +8,11 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from slimzoo import download, files
-from slimzoo.archives import extract_tarball, extract_zipfile
-from slimzoo.errors import UserError
+import slimbase.compat  # noqa: F401  tf_slim needs it on today's TensorFlow.
+from slimbase import files
+from slimbase.errors import UserError
+from slimbase.fetch import download
+from slimbase.fetch.archives import extract_tarball, extract_zipfile
 
 LABELS_FILENAME = "labels.txt"
 _SHOWN_BYTES = 60  # Of a line that is wrong.

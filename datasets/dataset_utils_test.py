@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_utils
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import os
 
-from datasets import cifar_batches, sources
+from datasets.converting import cifar_batches, sources
 from datasets.dataset_factory import datasets_map
 
 _DATA_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"

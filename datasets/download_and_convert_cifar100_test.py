@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from datasets import cifar100, download_and_convert_cifar100
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 FOLDER = "cifar-100-python"
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from datasets import cifar10, download_and_convert_cifar10
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 FOLDER = "cifar-10-batches-py"
 

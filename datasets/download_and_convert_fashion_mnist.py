@@ -2,7 +2,7 @@
 
 import os
 
-from datasets import idx
+from datasets.converting import idx
 from datasets.dataset_factory import datasets_map
 
 _DATA_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"

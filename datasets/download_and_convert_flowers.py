@@ -6,9 +6,9 @@ import random
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
-from datasets import conversion, picture_folders, sources
+from datasets.converting import conversion, picture_folders, sources
 from datasets.dataset_factory import datasets_map
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 _DATA_URL = "http://download.tensorflow.org/example_images/flower_photos.tgz"
 _MIRROR = "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz"

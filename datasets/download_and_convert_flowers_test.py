@@ -10,7 +10,7 @@ from PIL import Image
 from datasets import download_and_convert_flowers as converter
 from datasets import flowers
 from datasets.conftest import FLOWER_CLASSES, FLOWERS_PER_CLASS
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 NUM_PHOTOS = len(FLOWER_CLASSES) * FLOWERS_PER_CLASS
 

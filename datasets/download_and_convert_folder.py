@@ -9,17 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from absl import logging
 
-from datasets import (
-    conversion,
-    dataset_utils,
-    encoding,
-    folder_source,
-    registry,
-    shards,
-)
-from datasets.folder_source import Picture
-from slimzoo import pictures
-from slimzoo.errors import UserError
+from datasets import dataset_utils, registry
+from datasets.converting import conversion, folder_source
+from datasets.converting.folder_source import Picture
+from datasets.storage import encoding, shards
+from slimbase.errors import UserError
+from slimbase.pictures import decode
 
 _LEAST_SHARDS = 4  # So that several readers have something to do.
 _MOST_SHOWN = 30  # Classes.
@@ -172,7 +167,7 @@ def _content(some: Sequence[Picture], numbers: Mapping[str, int]) -> conversion.
     return conversion.Split(
         labels,
         [picture.name for picture in some],
-        lambda i: encoding.picture_example(pictures.load(some[i].path), labels[i]),
+        lambda i: encoding.picture_example(decode.load(some[i].path), labels[i]),
     )
 
 

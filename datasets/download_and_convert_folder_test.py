@@ -5,9 +5,10 @@ import pytest
 import tensorflow.compat.v1 as tf
 from PIL import Image
 
-from datasets import dataset_factory, download_and_convert_folder, manifests, registry
-from slimzoo import testing
-from slimzoo.errors import UserError
+from datasets import dataset_factory, download_and_convert_folder, registry
+from datasets.storage import manifests
+from slimbase import testing
+from slimbase.errors import UserError
 
 SCRIPT = "download_and_convert_data.py"
 

@@ -5,9 +5,9 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from datasets import conversion, picture_folders, sources
+from datasets.converting import conversion, picture_folders, sources
 from datasets.dataset_factory import datasets_map
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 _PUBLISHED = sources.Published(
     "http://data.vision.ee.ethz.ch/cvl/food-101.tar.gz",

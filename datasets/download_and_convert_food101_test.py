@@ -3,7 +3,7 @@ import tarfile
 import pytest
 
 from datasets import download_and_convert_food101, food101
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 
 @pytest.mark.parametrize("form", ["folder", "folder itself", "archive", "mirror"])

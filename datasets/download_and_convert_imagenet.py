@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from absl import logging
 
-from datasets import conversion, imagenet_records, sources
+from datasets.converting import conversion, ilsvrc_records, sources
 from datasets.dataset_factory import datasets_map
-from datasets.imagenet_classes import Classes, read_classes
-from slimzoo import files, mirrors
-from slimzoo.download import NotFoundError
-from slimzoo.errors import UserError
+from datasets.ilsvrc.classes import Classes, read_classes
+from slimbase import files
+from slimbase.errors import UserError
+from slimbase.fetch import mirrors
+from slimbase.fetch.download import NotFoundError
 
 NUM_SHARDS = {"train": 1024, "validation": 128}
 
@@ -93,7 +94,7 @@ def run(
 
     def read(work: pathlib.Path) -> conversion.Content:
         splits, boxes = _present(root) if root else _downloaded(work, mirror)
-        return imagenet_records.read(read_classes(), splits, boxes, strict)
+        return ilsvrc_records.read(read_classes(), splits, boxes, strict)
 
     present = _splits(root) if root else {}
     num_shards = {s: n for s, n in NUM_SHARDS.items() if not present or s in present}
@@ -113,7 +114,7 @@ def convert(
     """
     _write(
         dataset_dir,
-        lambda _: imagenet_records.read(classes, splits, boxes),
+        lambda _: ilsvrc_records.read(classes, splits, boxes),
         num_shards,
         strict=False,
     )
@@ -132,7 +133,7 @@ def count(
         read_classes(pathlib.Path(synsets_file)) if synsets_file else read_classes()
     )
     splits, _ = _present(pathlib.Path(source_dir))
-    content = imagenet_records.read(classes, splits, ())
+    content = ilsvrc_records.read(classes, splits, ())
     return {split: len(found.labels) for split, found in content.splits.items()}
 
 
@@ -143,7 +144,7 @@ def _write(dataset_dir, read, num_shards, strict) -> None:
         read,
         num_shards,
         strict=strict,
-        settings={"seed": imagenet_records.SEED, "splits": list(num_shards)},
+        settings={"seed": ilsvrc_records.SEED, "splits": list(num_shards)},
     )
 
 

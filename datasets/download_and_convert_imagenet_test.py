@@ -8,18 +8,19 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from datasets import conversion, imagenet
 from datasets import download_and_convert_imagenet as converter
+from datasets import imagenet
 from datasets.conftest import (
     IMAGENET_PER_CLASS,
     IMAGENET_SYNSETS,
     IMAGENET_VALIDATION,
     write_tar,
 )
-from datasets.imagenet_classes import read_classes
-from slimzoo.errors import UserError
-from slimzoo.graph import classic_graph
-from slimzoo.testing import ROOT, call, fails, photo_labels
+from datasets.converting import conversion
+from datasets.ilsvrc.classes import read_classes
+from slimbase.errors import UserError
+from slimbase.graph import classic_graph
+from slimbase.testing import ROOT, call, fails, photo_labels
 
 SIZES = {
     "train": len(IMAGENET_SYNSETS) * IMAGENET_PER_CLASS,

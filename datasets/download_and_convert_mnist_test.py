@@ -8,7 +8,7 @@ from PIL import Image
 
 from datasets import download_and_convert_mnist, mnist
 from datasets.conftest import MNIST_SIZES, write_idx
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 
 def test_pictures_and_labels_are_kept(tmp_path, mnist_source, read_features):

@@ -3,9 +3,9 @@
 import os
 import pathlib
 
-from datasets import conversion, picture_folders, sources
+from datasets.converting import conversion, picture_folders, sources
 from datasets.dataset_factory import datasets_map
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 _DATA_URL = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
 _MIRROR = "https://thor.robots.ox.ac.uk/pets/"

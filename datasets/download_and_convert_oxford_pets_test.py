@@ -6,7 +6,7 @@ from PIL import Image
 
 from datasets import download_and_convert_oxford_pets, oxford_pets
 from datasets.conftest import PETS
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 
 def _records(target, split, read_features):

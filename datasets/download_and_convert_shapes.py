@@ -11,9 +11,11 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from PIL import Image, ImageDraw
 
-from datasets import conversion, encoding, shapes
+from datasets import shapes
+from datasets.converting import conversion
 from datasets.dataset_factory import datasets_map
-from slimzoo.errors import UserError
+from datasets.storage import encoding
+from slimbase.errors import UserError
 
 _IMAGE_SIZE = 64
 _SEED = 0

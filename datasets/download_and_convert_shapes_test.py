@@ -6,7 +6,7 @@ from PIL import Image
 
 from datasets import download_and_convert_shapes as converter
 from datasets import shapes
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 
 @pytest.fixture

@@ -16,9 +16,11 @@ import tensorflow.compat.v1 as tf
 from absl import logging
 from tqdm import tqdm
 
-from datasets import conversion, encoding, registry
-from datasets.shards import number_for
-from slimzoo.errors import UserError
+from datasets import registry
+from datasets.converting import conversion
+from datasets.storage import encoding
+from datasets.storage.shards import number_for
+from slimbase.errors import UserError
 
 _MOST_SHOWN = 600  # Characters of a message.
 

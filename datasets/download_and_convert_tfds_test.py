@@ -8,7 +8,7 @@ from PIL import Image
 
 from datasets import dataset_factory, download_and_convert_tfds
 from datasets.conftest import picture
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 JPEGS = [picture(seed=number) for number in range(5)]
 

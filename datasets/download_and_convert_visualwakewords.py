@@ -6,10 +6,10 @@ import pathlib
 
 import tensorflow.compat.v1 as tf
 
-from datasets import coco, conversion, picture_folders, sources
 from datasets import download_and_convert_visualwakewords_lib as lib
+from datasets.converting import coco, conversion, picture_folders, sources
 from datasets.dataset_factory import datasets_map
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 _NUM_SHARDS = {"train": 100, "val": 10}
 # Bytes of what COCO publishes.

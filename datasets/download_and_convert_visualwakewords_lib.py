@@ -13,10 +13,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from absl import logging
 
-from datasets import coco, dataset_utils, encoding, picture_folders
-from datasets.boxes import upright
-from slimzoo import errors, files, pictures
-from slimzoo.errors import UserError
+from datasets import dataset_utils
+from datasets.converting import coco, picture_folders
+from datasets.converting.boxes import upright
+from datasets.storage import encoding
+from slimbase import errors, files
+from slimbase.errors import UserError
+from slimbase.pictures import decode
 
 COCO_TRAIN_URL = "http://images.cocodataset.org/zips/train2014.zip"
 COCO_VALIDATION_URL = "http://images.cocodataset.org/zips/val2014.zip"
@@ -53,9 +56,9 @@ class Photo(NamedTuple):
           PictureError: if it can't be used.
         """
         width, height = self.image["width"], self.image["height"]
-        stored, orientation = pictures.look(content)
+        stored, orientation = decode.look(content)
         if stored.size != (width, height):
-            raise pictures.PictureError(
+            raise decode.PictureError(
                 f"is {stored.width} x {stored.height}, but its boxes are for "
                 f"{width} x {height}"
             )
@@ -174,9 +177,9 @@ def create_tf_record_for_visualwakewords_dataset(
         )
         for index, photo in enumerate(photos):
             try:
-                content = pictures.load(pathlib.Path(image_dir, photo.name))
+                content = decode.load(pathlib.Path(image_dir, photo.name))
                 example = photo.example(content)
-            except pictures.PictureError as error:
+            except decode.PictureError as error:
                 logging.warning("%s %s: left out", photo.name, error)
                 continue
             filename = dataset_utils.bytes_feature(os.fsencode(photo.name))

@@ -16,7 +16,7 @@ from datasets import download_and_convert_visualwakewords as converter
 from datasets import download_and_convert_visualwakewords_lib as lib
 from datasets.conftest import picture
 from datasets.testing import mutated
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 ARCHIVES = {
     "train2014.zip": ("train2014",),

@@ -158,7 +158,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 "${PYTHON:-python}" - "$dir" "$synsets" <<'END'
 import sys
 
-from slimzoo import quiet
+from slimbase import quiet
 
 quiet.start_tensorflow()
 from datasets import download_and_convert_imagenet

@@ -15,7 +15,7 @@ import pytest
 
 from datasets import imagenet
 from datasets.conftest import write_tar
-from slimzoo.testing import ROOT
+from slimbase.testing import ROOT
 
 NAME, KEY = 'me "and" \\you', "se:cret\\1\"'$x"
 SCRIPT = ROOT / "datasets" / "download_imagenet.sh"

@@ -8,14 +8,13 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from datasets import registry
-from datasets.imagenet_classes import read_classes
+from datasets.ilsvrc.classes import read_classes
+from datasets.ilsvrc.published import SIDES, SPLITS_TO_SIZES
 
 # Whether the names shipped here stand in where a directory has no label file.
 LOAD_READABLE_NAMES = True
 
 _FILE_PATTERN = "%s-*"
-_SPLITS_TO_SIZES = {"train": 1281167, "validation": 50000}
-SPLITS_TO_SIZES = _SPLITS_TO_SIZES
 _NUM_CLASSES = 1001
 _ITEMS_TO_DESCRIPTIONS = {
     "image": "A color image of varying height and width.",
@@ -24,8 +23,6 @@ _ITEMS_TO_DESCRIPTIONS = {
     "object/bbox": "Boxes around objects, as fractions [ymin, xmin, ymax, xmax].",
     "object/label": "The class numbers of these objects.",
 }
-# Of a box: the last part of the record's keys.
-SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def create_readable_names_for_imagenet_labels() -> dict[int, str]:
@@ -45,7 +42,7 @@ def _shipped_names() -> dict[int, str] | None:
 
 get_split = registry.register(
     "imagenet",
-    splits_to_sizes=_SPLITS_TO_SIZES,
+    splits_to_sizes=SPLITS_TO_SIZES,
     num_classes=_NUM_CLASSES,
     file_pattern=_FILE_PATTERN,
     items_to_descriptions=_ITEMS_TO_DESCRIPTIONS,

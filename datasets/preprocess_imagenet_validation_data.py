@@ -15,8 +15,9 @@ from collections.abc import Sequence
 if not __package__:  # Run as a script, from anywhere.
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from slimzoo import scripts, synsets
-from slimzoo.errors import UserError
+from datasets.ilsvrc import synsets
+from slimbase.command_line import exit_status
+from slimbase.errors import UserError
 
 _PICTURE = "ILSVRC2012_val_%08d.JPEG"
 
@@ -68,4 +69,4 @@ def _plan(
 
 
 if __name__ == "__main__":
-    scripts.run(main)
+    exit_status.run(main)

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from datasets import preprocess_imagenet_validation_data as script
-from slimzoo.errors import UserError
-from slimzoo.testing import ROOT
+from slimbase.errors import UserError
+from slimbase.testing import ROOT
 
 SYNSETS = ["n01440764", "n02085620", "n01440764"]
 

@@ -7,8 +7,8 @@ import pytest
 
 from datasets import process_bounding_boxes as script
 from datasets.conftest import imagenet_annotation
-from slimzoo.errors import UserError
-from slimzoo.testing import ROOT
+from slimbase.errors import UserError
+from slimbase.testing import ROOT
 
 FISH, DOG = "n01440764", "n02085620"
 

@@ -10,10 +10,11 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from datasets import dataset_utils, manifests, records
-from slimzoo import errors
-from slimzoo.errors import UserError
-from slimzoo.registry import Registry
+from datasets import dataset_utils
+from datasets.storage import manifests, records
+from slimbase import errors
+from slimbase.errors import UserError
+from slimbase.registry import Registry
 
 # What `--dataset_name` takes for any data set that a manifest describes.
 FOLDER = "folder"

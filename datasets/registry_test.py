@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets import registry
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 TOY = registry.Descriptor(
     "toy",

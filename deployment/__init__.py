@@ -1,3 +1,3 @@
 """Placing a model's copies on devices and machines."""
 
-import slimzoo.compat  # noqa: F401  tf_slim needs it on today's TensorFlow.
+import slimbase.compat  # noqa: F401  tf_slim needs it on today's TensorFlow.

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 __all__ = [
     "Clone",

@@ -32,4 +32,4 @@ tensors. Arg scope functions take `weight_decay`, the L2 factor of the weights, 
 A wrong argument is a ValueError that names it.
 """
 
-import slimzoo.compat  # noqa: F401  Mends tf_slim.
+import slimbase.compat  # noqa: F401  Mends tf_slim.

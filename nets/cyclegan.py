@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import layers
-from slimzoo import errors
+from slimbase import errors
 
 _RESIZE = {
     "nn_upsample_conv": tf.image.resize_nearest_neighbor,

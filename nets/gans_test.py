@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import cyclegan, dcgan, pix2pix, testing
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 GOLDENS = pathlib.Path(__file__).parent / "goldens_gans"
 UPSAMPLINGS = ["conv2d_transpose", "nn_upsample_conv", "bilinear_upsample_conv"]

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import i3d
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 from tf_slim import add_arg_scope, arg_scope, batch_norm, l2_regularizer, layers
 
 from nets.layers import fit_kernel
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 
 def center_initializer():

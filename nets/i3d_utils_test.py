@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import i3d_utils
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 # Without what pyright makes of tf_slim's layers.
 conv3d_spatiotemporal: Any = i3d_utils.conv3d_spatiotemporal

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import inception, inception_resnet_v2, inception_utils, inception_v4
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 STEM = "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3"
 END_POINTS = {

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import layers
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 
 def inception_arg_scope(

@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from nets import inception
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 # Without what pyright makes of tf_slim's layers.
 inception_v1: Any = inception.inception_v1

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 
 def scaled_depth(depth_multiplier: float, min_depth: int) -> Callable[[int], int]:

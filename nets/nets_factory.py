@@ -8,9 +8,9 @@ import tf_slim as slim
 
 import nets
 from nets.registry import NETWORKS
-from slimzoo import graph
-from slimzoo.errors import UserError
-from slimzoo.registry import import_modules
+from slimbase import graph
+from slimbase.errors import UserError
+from slimbase.registry import import_modules
 
 import_modules(nets)
 

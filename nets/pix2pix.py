@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import layers
-from slimzoo import errors
+from slimbase import errors
 
 
 class Block(NamedTuple):

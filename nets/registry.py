@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from nets import published
-from slimzoo.errors import UserError
-from slimzoo.registry import Registry
+from slimbase.errors import UserError
+from slimbase.registry import Registry
 
 _COMPLEXITY = pathlib.Path(__file__).with_name("complexity.json")
 

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import resnet_utils, resnet_v1, resnet_v2, testing
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 VERSIONS = {
     "v1": (resnet_v1.resnet_v1, resnet_v1.resnet_v1_block),

@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import layers, registry
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 _UNITS = {  # By number of layers: units in each of the four blocks.
     50: (3, 4, 6, 3),

@@ -22,7 +22,7 @@ from nets.i3d_utils import (
     layout_arg_scope,
     reduced_kernel_size_3d,
 )
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 _BLOCKS = [
     "Conv2d_2c_3x3",

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from nets import s3dg
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 # Without what pyright makes of tf_slim's layers.
 network: Any = s3dg.s3dg

@@ -9,7 +9,7 @@ import tf_slim as slim
 
 from nets import nets_factory, testing, vgg
 from nets.registry import NETWORKS
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 LARGER = {  # A picture's height and width, and the places that its logits have.
     "alexnet_v2": ([300, 400], [4, 7]),

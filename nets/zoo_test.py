@@ -16,8 +16,8 @@ import tf_slim as slim
 
 from nets import nets_factory, registry, testing
 from nets.registry import NETWORKS
-from slimzoo.errors import UserError
-from slimzoo.graph import classic_graph
+from slimbase.errors import UserError
+from slimbase.graph import classic_graph
 
 GOLDENS = pathlib.Path(__file__).parent / "goldens"
 # Of larger networks the values, and of deeper ones everything, is for the slow tier.

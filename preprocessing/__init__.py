@@ -1,3 +1,3 @@
 """Preprocessing recipes: from a decoded picture to what a network expects."""
 
-import slimzoo.compat  # noqa: F401  tf_slim needs it on today's TensorFlow.
+import slimbase.compat  # noqa: F401  tf_slim needs it on today's TensorFlow.

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 
 def split_seed(seed: Any, count: int) -> list[Any]:

@@ -4,7 +4,7 @@ import tensorflow.compat.v1 as tf
 
 from preprocessing import ops
 from preprocessing.testing import coordinates, picture, run, run_on_seeds
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 
 @pytest.mark.parametrize("known", [True, False])

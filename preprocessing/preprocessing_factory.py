@@ -8,8 +8,8 @@ import tensorflow.compat.v1 as tf
 import preprocessing
 from preprocessing import encoded
 from preprocessing.registry import RECIPES, UNKNOWN, Recipe
-from slimzoo.errors import UserError
-from slimzoo.registry import Registry, import_modules
+from slimbase.errors import UserError
+from slimbase.registry import Registry, import_modules
 
 import_modules(preprocessing)
 

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from nets.nets_factory import NETWORKS
 from preprocessing.preprocessing_factory import RECIPES, get_preprocessing, get_recipe
 from preprocessing.testing import picture, run, run_on_seeds
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 GOLDENS = json.loads(pathlib.Path(__file__).with_name("goldens.json").read_text())
 RANDOM_RECIPES = ["cifarnet", "inception", "vgg"]

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from slimzoo.registry import Registry
+from slimbase.registry import Registry
 
 PreprocessFunction = TypeVar("PreprocessFunction", bound=Callable[..., Any])
 

@@ -17,7 +17,7 @@ import tensorflow.compat.v2 as tf2
 
 from preprocessing import encoded, ops
 from preprocessing.registry import register
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 _R_MEAN = 123.68
 _G_MEAN = 116.78

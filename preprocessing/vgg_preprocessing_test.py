@@ -4,7 +4,7 @@ import tensorflow.compat.v1 as tf
 
 from preprocessing import ops, vgg_preprocessing
 from preprocessing.testing import coordinates, picture, run, run_on_seeds
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 
 MEANS = np.array([123.68, 116.78, 103.94])
 

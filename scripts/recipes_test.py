@@ -9,9 +9,9 @@ import tensorflow.compat.v1 as tf
 
 from nets import nets_factory
 from nets.registry import NETWORKS
-from slimzoo import checkpoints
-from slimzoo.graph import classic_graph
-from slimzoo.testing import ROOT, metrics
+from slimbase.graph import classic_graph
+from slimbase.testing import ROOT, metrics
+from slimzoo.model import checkpoints
 
 
 def run_recipe(name, *flags, **environment):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 
 @pytest.fixture

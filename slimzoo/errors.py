@@ -1,32 +1,5 @@
-"""What the user did wrong, said on one screen."""
+"""Errors that a program can catch."""
 
-import difflib
-from collections.abc import Iterable
+from slimbase.errors import UserError
 
-_MOST_SHOWN = 60  # Names on one screen.
-
-
-class UserError(ValueError):
-    """A mistake the user can mend; the scripts print it without a stack trace."""
-
-
-def unknown(message: str, name: object, known: Iterable[str]) -> UserError:
-    """An error for `name`, which is none of `known`; suggests the close ones."""
-    known = sorted(known)
-    close = difflib.get_close_matches(str(name), known, n=3)
-    hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    rest = len(known) - _MOST_SHOWN
-    more = f" and {rest} more" if rest > 0 else ""
-    shown = ", ".join(known[:_MOST_SHOWN])
-    return UserError(f"{message}. {hint}Known: {shown}{more}.")
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things: `1 picture`, `2,000 pictures`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def reason(message: str) -> str:
-    """Why TensorFlow failed: the line of its message before the node is named."""
-    lines = message.partition("[[{{")[0].strip().splitlines()
-    return lines[-1].strip().rstrip(".?") if lines else "no reason given"
+__all__ = ["UserError"]

@@ -12,14 +12,23 @@ FROM_OTHERS = "\n## From TensorFlow"  # What follows is in no source of ours.
 SHORTEST = 20  # Characters of a row that is not the whole message.
 # Messages without words of their own, by function, and what they tell.
 PASSED_ON = {
-    ("slimzoo/cli.py read_options", "…: …"): "what absl says of a value",
-    ("slimzoo/errors.py unknown", "…. …Known: …."): "what its callers say",
-    ("slimzoo/registry.py __missing__", "…"): "what the registry was made with",
-    ("datasets/folder_source.py _in_folders", "…; …"): "what is there, and should be",
-    ("datasets/imagenet_boxes.py _read_annotations", "…"): "an error about a file",
-    ("datasets/records.py record_files", "…"): "that shards are missing",
+    (
+        "slimbase/command_line/flags.py read_options",
+        "…: …",
+    ): "what absl says of a value",
+    ("slimbase/errors.py unknown", "…. …Known: …."): "what its callers say",
+    ("slimbase/registry.py __missing__", "…"): "what the registry was made with",
+    (
+        "datasets/converting/folder_source.py _in_folders",
+        "…; …",
+    ): "what is there, and should be",
+    (
+        "datasets/converting/ilsvrc_boxes.py _read_annotations",
+        "…",
+    ): "an error about a file",
+    ("datasets/storage/records.py record_files", "…"): "that shards are missing",
     ("datasets/registry.py describe", "…"): "what DATASETS was made with",
-    ("slimzoo/evaluate_many.py evaluate_all", "…: …"): "an error of one of several",
+    ("slimzoo/evaluation/many.py evaluate_all", "…: …"): "an error of one of several",
     ("preprocessing/preprocessing_factory.py _recipes_by_any_name", "…"): "as RECIPES",
 }
 

@@ -23,9 +23,9 @@ import tensorflow.compat.v1 as tf
 
 from nets import testing
 from nets.nets_factory import NETWORKS
-from slimzoo import scripts
-from slimzoo.errors import UserError
-from slimzoo.graph import classic_graph
+from slimbase.command_line import exit_status
+from slimbase.errors import UserError
+from slimbase.graph import classic_graph
 
 GOLDENS = pathlib.Path(__file__).resolve().parent.parent / "nets" / "goldens"
 _BATCH_SIZE = 2
@@ -143,4 +143,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    scripts.run(main)
+    exit_status.run(main)

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from nets import testing
-from slimzoo.errors import UserError
+from slimbase.errors import UserError
 from tools import make_goldens
 
 

@@ -21,11 +21,11 @@ from tensorflow.python.tools import freeze_graph, optimize_for_inference_lib
 
 from nets.nets_factory import NETWORKS, get_network_fn
 from nets.registry import Network
-from slimzoo import export, export_verify
-from slimzoo.config import ExportConfig
-from slimzoo.errors import UserError
-from slimzoo.export_formats import INPUT_NAME, Settings, write_lite
-from slimzoo.graph import classic_graph
+from slimbase.errors import UserError
+from slimbase.graph import classic_graph
+from slimzoo.config.export import ExportConfig
+from slimzoo.exporting import export, verify
+from slimzoo.formats.writers import INPUT_NAME, Settings, write_lite
 
 FILE = pathlib.Path(__file__).with_name("exports.json")
 _SMALL = 128  # Pixels.
@@ -58,11 +58,11 @@ def measure(name: str, directory: pathlib.Path) -> dict[str, Any]:
     trained, expected = export.freeze(config, info, checkpoint, images)
 
     def agrees(form, path):
-        pictures = export_verify.Pictures(images, (), "noise", False)
-        written = export_verify.run_written(form, path, pictures)
-        bounds = export_verify.tolerance("float32", 0, pictures)
+        pictures = verify.Pictures(images, (), "noise", False)
+        written = verify.run_written(form, path, pictures)
+        bounds = verify.tolerance("float32", 0, pictures)
         return all(
-            export_verify.compare(what, expected, values).within(bounds)
+            verify.compare(what, expected, values).within(bounds)
             for what, values in written.probabilities.items()
         )
 

@@ -3,7 +3,7 @@
     python -m tools.measure_networks                 # All networks.
     python -m tools.measure_networks lenet vgg_16    # Only these; the others stay.
 
-Multiply-adds are counted at batch size 1; see slimzoo/complexity.py.
+Multiply-adds are counted at batch size 1; see slimzoo/zoo/complexity.py.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from nets.nets_factory import NETWORKS, get_network_fn
-from slimzoo import complexity
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
+from slimzoo.zoo import complexity
 
 FILE = pathlib.Path(__file__).resolve().parent.parent / "nets" / "complexity.json"
 

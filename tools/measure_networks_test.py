@@ -5,7 +5,7 @@ import tensorflow.compat.v1 as tf
 
 from nets import registry
 from nets.registry import NETWORKS
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 from tools import measure_networks
 
 

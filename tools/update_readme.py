@@ -12,19 +12,19 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from datasets.config import BuildImagenetConfig, ConvertConfig
 from nets.published import PublishedCheckpoint
 from preprocessing.preprocessing_factory import RECIPES
-from slimzoo import models, usage
-from slimzoo.benchmark.config import BenchmarkConfig
-from slimzoo.config import (
-    ClassifyConfig,
-    DownloadConfig,
-    EvalConfig,
-    ExportConfig,
-    ListConfig,
-)
-from slimzoo.data_config import BuildImagenetConfig, CheckConfig, ConvertConfig
-from slimzoo.train_config import TrainConfig
+from slimbase.command_line import usage
+from slimzoo.config.benchmark import BenchmarkConfig
+from slimzoo.config.check import CheckConfig
+from slimzoo.config.classify import ClassifyConfig
+from slimzoo.config.evaluate import EvalConfig
+from slimzoo.config.export import ExportConfig
+from slimzoo.config.train import TrainConfig
+from slimzoo.config.zoo import DownloadConfig, ListConfig
+from slimzoo.zoo import listing
+from tools import imports
 from tools.markdown import ROOT
 
 # Each script that has flags, with its config.
@@ -44,7 +44,7 @@ EXPORTS = ROOT / "tools" / "exports.json"
 
 
 def _models() -> str:
-    return models.FORMATS["markdown"](map(models.row, models.find()))
+    return listing.FORMATS["markdown"](map(listing.row, listing.find()))
 
 
 def _networks() -> str:
@@ -56,19 +56,19 @@ def _networks() -> str:
             f"`{','.join(network.classifier_scopes)}`",
             _link(network.paper),
         ]
-        for network in models.find()
+        for network in listing.find()
     ]
     titles = ["network", "input", "classes", "classifier scopes", "paper"]
-    return models.markdown([titles, *rows], numeric=[2])
+    return listing.markdown([titles, *rows], numeric=[2])
 
 
 def _checkpoints() -> str:
-    rows = [_cells(c) for network in models.find() for c in network.checkpoints]
+    rows = [_cells(c) for network in listing.find() for c in network.checkpoints]
     titles = [
         *("network", "width", "size", "date", "bits", "top-1", "top-5"),
         *("classes", "preprocessing", "archive"),
     ]
-    return models.markdown([titles, *rows], numeric=[1, 2, 4, 5, 6, 7])
+    return listing.markdown([titles, *rows], numeric=[1, 2, 4, 5, 6, 7])
 
 
 def _cells(checkpoint: PublishedCheckpoint) -> list[str]:
@@ -96,10 +96,10 @@ def _nodes() -> str:
             f"`{measured[network.name]['output']}`",
             f"`{measured[network.name]['logits']}`",
         ]
-        for network in models.find()
+        for network in listing.find()
         if network.name in measured
     ]
-    return models.markdown(
+    return listing.markdown(
         [["network", "input", "preprocessing", "output", "logits"], *rows]
     )
 
@@ -110,7 +110,7 @@ def _ranges() -> str:
         for _, recipe in sorted(RECIPES.items())
     ]
     titles = ["preprocessing", "values", "mean, of 0 to 255", "scale"]
-    return models.markdown([titles, *rows])
+    return listing.markdown([titles, *rows])
 
 
 def _each(value: float | tuple[float, ...] | None) -> str:
@@ -122,7 +122,7 @@ def _each(value: float | tuple[float, ...] | None) -> str:
 def _conversions() -> str:
     measured = _exports()
     rows = []
-    for network in models.find():
+    for network in listing.find():
         facts = measured.get(network.name)
         if not facts:  # measure_exports_test.py complains.
             continue
@@ -131,7 +131,7 @@ def _conversions() -> str:
         size = f"{lite / 1e6:,.1f}" if isinstance(lite, int) else f"{lite}"
         rows.append([f"`{network.name}`", *("yes" if t else "no" for t in tools), size])
     titles = ["network", "`freeze_graph`", "`optimize_for_inference`", "tflite, MB"]
-    return models.markdown([titles, *rows], numeric=[3])
+    return listing.markdown([titles, *rows], numeric=[3])
 
 
 def _flags() -> str:
@@ -141,7 +141,7 @@ def _flags() -> str:
         parts.append(f"## {command}")
         for title, fields in usage.groups(config).items():
             rows = [_flag(field, types[field.name]) for field in fields]
-            parts.append(models.markdown([[title, "default", ""], *rows]))
+            parts.append(listing.markdown([[title, "default", ""], *rows]))
     return "\n\n".join(parts)
 
 
@@ -153,6 +153,18 @@ def _flag(field: dataclasses.Field, annotation: Any) -> list[str]:
         return [f"`--[no]{field.name}`", state, about]
     shown = "" if value in (None, "") else f"`{value}`"
     return [f"`--{field.name}`", shown, about]
+
+
+def _drawing() -> str:
+    return f"```mermaid\n{imports.drawing()}\n```"
+
+
+def _floors() -> str:
+    rows = [
+        [str(number), ", ".join(f"`{imports.title(room)}`" for room in floor)]
+        for number, floor in enumerate(imports.FLOORS, 1)
+    ]
+    return listing.markdown([["floor", "rooms"], *rows])
 
 
 def _exports() -> dict[str, dict[str, Any]]:
@@ -167,6 +179,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"models": _models},
     "docs/networks.md": {"networks": _networks, "checkpoints": _checkpoints},
     "docs/flags.md": {"flags": _flags},
+    "docs/architecture.md": {"floors": _floors, "drawing": _drawing},
     "docs/export.md": {"nodes": _nodes, "ranges": _ranges, "exports": _conversions},
 }
 

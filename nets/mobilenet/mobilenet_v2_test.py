@@ -11,7 +11,7 @@ from nets import layers, testing
 from nets.mobilenet import conv_blocks as ops
 from nets.mobilenet import mobilenet as lib
 from nets.mobilenet import mobilenet_v2
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 SMALL = {"depth_multiplier": 0.25, "is_training": False}
 NO_RESIDUAL = {"residual": False}

@@ -9,7 +9,7 @@ from nets import testing
 from nets.mobilenet import conv_blocks as ops
 from nets.mobilenet import mobilenet as lib
 from nets.mobilenet import mobilenet_v3
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 SMALL = {"depth_multiplier": 0.25, "is_training": False}
 TABLES = {  # The table and its last layer before the pooling.

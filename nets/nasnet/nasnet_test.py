@@ -10,7 +10,7 @@ import tf_slim as slim
 from nets import nets_factory
 from nets.nasnet import nasnet, nasnet_utils, pnasnet
 from nets.registry import NETWORKS
-from slimzoo.graph import classic_graph
+from slimbase.graph import classic_graph
 
 IMAGENET = {
     "stem_multiplier": 3.0,

@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from tf_slim import add_arg_scope, arg_scope
 
-from slimzoo import errors
+from slimbase import errors
 
 DATA_FORMAT_NCHW = "NCHW"
 DATA_FORMAT_NHWC = "NHWC"

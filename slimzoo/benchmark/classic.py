@@ -14,11 +14,11 @@ import tf_slim as slim
 
 from datasets import dataset_utils
 from deployment import model_deploy
-from slimzoo import train_graph
+from slimbase.graph import classic_graph
 from slimzoo.benchmark import classic_preprocessing, ours
 from slimzoo.benchmark.clock import Clock
-from slimzoo.graph import classic_graph
-from slimzoo.model_info import ModelInfo
+from slimzoo.model.info import ModelInfo
+from slimzoo.training import graph as train_graph
 
 Request = dict[str, Any]
 

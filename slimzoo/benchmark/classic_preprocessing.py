@@ -6,7 +6,7 @@ from collections.abc import Callable
 import tensorflow.compat.v1 as tf
 
 from nets.registry import NETWORKS
-from slimzoo.model_info import ModelInfo
+from slimzoo.model.info import ModelInfo
 
 _MEANS = (123.68, 116.78, 103.94)
 

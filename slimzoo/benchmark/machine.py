@@ -8,9 +8,10 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from nets.nets_factory import NETWORKS, get_network_fn
-from slimzoo import complexity, precision
+from slimbase.graph import classic_graph, session_config
 from slimzoo.benchmark.clock import Clock, cores
-from slimzoo.graph import classic_graph, session_config
+from slimzoo.inference import precision
+from slimzoo.zoo import complexity
 
 _TOLD_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 _PACKAGES = ("tensorflow", "tf-keras", "tf-slim", "keras", "numpy")

@@ -10,22 +10,23 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from datasets import (
-    bad_records,
-    dataset_factory,
-    download_and_convert_folder,
-    input_pipeline,
-)
+from datasets import dataset_factory, download_and_convert_folder
+from datasets.reading import bad_records, pipeline
 from nets.nets_factory import NETWORKS
-from slimzoo import evaluate, model_info, precision, predictor, runtimes, train_config
-from slimzoo import export as exporting
-from slimzoo import train as training
+from slimbase.errors import UserError
+from slimbase.graph import classic_graph, session_config
 from slimzoo.benchmark.clock import Clock, EnoughError
 from slimzoo.benchmark.plan import OURS
-from slimzoo.config import EvalConfig, ExportConfig
-from slimzoo.errors import UserError
-from slimzoo.graph import classic_graph, session_config
-from slimzoo.model_info import ModelInfo
+from slimzoo.config import train as train_config
+from slimzoo.config.evaluate import EvalConfig
+from slimzoo.config.export import ExportConfig
+from slimzoo.evaluation import evaluate
+from slimzoo.exporting import export as exporting
+from slimzoo.formats import runtimes
+from slimzoo.inference import precision, predictor
+from slimzoo.model import info as model_info
+from slimzoo.model.info import ModelInfo
+from slimzoo.training import train as training
 
 Request = dict[str, Any]
 _ROUNDS = 1000  # Of a split: as good as endless.
@@ -160,14 +161,14 @@ def input(request: Request, clock: Clock) -> None:
     """The input of training alone; a step is a batch."""
     info, dataset = model_and_data(request, is_training=True)
     with tf.Graph().as_default():
-        batches = input_pipeline.train_batches(
+        batches = pipeline.train_batches(
             dataset,
             info.preprocessing(is_training=True),
             request["batch_size"],
             seed=request["seed"],
             takes_encoded=True,
         )
-        [(images, labels)] = input_pipeline.next_batches(batches, 1)
+        [(images, labels)] = pipeline.next_batches(batches, 1)
         step = tf.group(images, labels)  # Nothing is copied out of the session.
         start = tf.tables_initializer()
         with tf.Session(config=session_config(on_cpu=True)) as session:
@@ -211,7 +212,7 @@ def conversion(request: Request, clock: Clock) -> None:
 
 def export(request: Request, clock: Clock) -> dict[str, Any]:
     """Export of a trained network, what was written being run; MB of it."""
-    from slimzoo.export_formats import FORMATS
+    from slimzoo.formats.writers import FORMATS
 
     info, _ = model_and_data(request, is_training=False)
     path = checkpoint(request, info, clock)

@@ -1,8 +1,8 @@
 import pytest
 
+from slimbase.errors import UserError
 from slimzoo.benchmark import plan
-from slimzoo.benchmark.config import BenchmarkConfig
-from slimzoo.errors import UserError
+from slimzoo.config.benchmark import BenchmarkConfig
 
 
 def contests(**options):

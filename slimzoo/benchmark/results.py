@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from slimzoo.benchmark.config import BenchmarkConfig
 from slimzoo.benchmark.plan import OURS, Contest
+from slimzoo.config.benchmark import BenchmarkConfig
 
 Answer = dict[str, Any]
 

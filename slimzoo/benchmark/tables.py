@@ -6,11 +6,11 @@ import io
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from slimzoo import files
+from slimbase import files
+from slimbase.text import counted
 from slimzoo.benchmark import results
 from slimzoo.benchmark.plan import CONTENDERS, OURS
 from slimzoo.benchmark.results import Results, Row, Spread
-from slimzoo.errors import counted
 
 _NOTHING = "-"
 

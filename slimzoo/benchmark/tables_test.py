@@ -5,7 +5,7 @@ import json
 import pytest
 
 from slimzoo.benchmark import results, tables
-from slimzoo.benchmark.config import BenchmarkConfig
+from slimzoo.config.benchmark import BenchmarkConfig
 
 MACHINE = {
     "cpu": "A processor",

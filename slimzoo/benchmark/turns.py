@@ -17,9 +17,9 @@ from absl import logging
 
 from nets.registry import NETWORKS
 from slimzoo.benchmark import machine, others, plan, results, samples
-from slimzoo.benchmark.config import BenchmarkConfig
 from slimzoo.benchmark.plan import Contest
 from slimzoo.benchmark.results import Results, Row
+from slimzoo.config.benchmark import BenchmarkConfig
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 _WORKER = [sys.executable, "-m", "slimzoo.benchmark.worker"]

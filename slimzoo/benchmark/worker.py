@@ -26,9 +26,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     Raises:
       UserError: for what the user can mend.
     """
-    from slimzoo import quiet
+    from slimbase import quiet
+    from slimbase.errors import UserError
     from slimzoo.benchmark.clock import Clock
-    from slimzoo.errors import UserError
 
     quiet.start_tensorflow()
     measure = getattr(
@@ -56,7 +56,7 @@ def main() -> None:
 
             # Before TensorFlow counts the cores.
             os.sched_setaffinity(0, clock.cores()[: request["threads"]])
-        from slimzoo.errors import UserError
+        from slimbase.errors import UserError
 
         try:
             told = answer(request)

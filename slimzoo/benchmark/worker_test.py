@@ -9,10 +9,10 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_factory
-from slimzoo import quiet
+from slimbase import quiet
+from slimbase.errors import UserError
 from slimzoo.benchmark import classic, others, samples, turns, worker
-from slimzoo.benchmark.config import BenchmarkConfig
-from slimzoo.errors import UserError
+from slimzoo.config.benchmark import BenchmarkConfig
 
 COUNT = 12  # Pictures.
 

@@ -1,0 +1,1 @@
+"""Conversion to records: the engine, and readers of source formats."""

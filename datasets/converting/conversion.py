@@ -1,0 +1,299 @@
+"""What all converters share: all records are written, or a next run goes on.
+
+A converter reads its source, which a user has on disk or which is downloaded, into
+a `Content` and hands it to `convert`.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from datasets import dataset_utils, registry
+from datasets.converting import resume
+from datasets.storage import manifests, shards
+from datasets.storage.records import WORK_DIRECTORY
+from datasets.storage.shards import Shard, Split
+from slimbase import files, locks
+from slimbase.errors import UserError
+
+_WRITERS = 2
+_MOST_SHOWN = 5  # Classes.
+_RECORDS = "records"
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What a converter found.
+
+    Attributes:
+      class_names: by class number.
+      splits: pictures by split.
+      files: contents of more files to be put beside the records, by name.
+      num_shards: number of files by split, where `convert` is not told.
+      stamp: another text when a file of the source may have changed; an interrupted
+        conversion does not go on then.
+    """
+
+    class_names: Sequence[str]
+    splits: Mapping[str, Split]
+    files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    num_shards: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    stamp: str = ""
+
+
+def convert(
+    dataset: registry.Descriptor,
+    dataset_dir: str | os.PathLike[str],
+    read: Callable[[pathlib.Path], Content],
+    num_shards: int | Mapping[str, int] | None = None,
+    *,
+    strict: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    is_quick_to_read: bool = False,
+) -> None:
+    """Writes a data set's records, labels.txt and manifest, unless they are there.
+
+    Files get their names when all of them are complete. What was done until a failure
+    stays in a directory `.incomplete`, from where the next call goes on.
+
+    Args:
+      dataset: what to write; its pattern names the files.
+      dataset_dir: where; made if missing. Other processes that convert to it wait.
+      read: finds the pictures. It takes a directory for what it downloads and
+        unpacks, which is kept until all is written.
+      num_shards: number of files per split, one for all or by split; by default
+        what the content says, or else 1.
+      strict: makes a picture that can't be used an error; by default it is left out
+        and listed in bad_files.txt.
+      settings: what else decides the records, as a seed; for the manifest.
+      is_quick_to_read: whether to compare the source with records that are there.
+
+    Raises:
+      UserError: if `dataset_dir` holds another data set or the same one made
+        otherwise, or files that are in the way; or from `read`.
+    """
+    directory = pathlib.Path(dataset_dir)
+    work = directory / WORK_DIRECTORY
+    settings = dict(settings or {})
+    numbers = _numbers(num_shards, dataset.splits_to_sizes)
+    made = not directory.exists()
+    with locks.locked(directory):
+        try:
+            if resume.is_done(dataset, directory, numbers, strict, settings):
+                if is_quick_to_read:
+                    _compare(dataset, directory, read(work), settings)
+                logging.info(
+                    "%s holds the data set %s already; nothing to do.",
+                    directory,
+                    dataset.name,
+                )
+            else:
+                _make(work)
+                content = read(work)
+                _check(dataset, content)
+                _convert(dataset, directory, content, num_shards, strict, settings)
+            shutil.rmtree(work, ignore_errors=True)
+        except KeyboardInterrupt:
+            logging.warning("Stopped. The same command goes on from here")
+            raise
+        finally:
+            with contextlib.suppress(OSError):  # They are not empty if all went well.
+                work.rmdir()
+            if made:
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
+
+
+def _convert(dataset, directory, content, num_shards, strict, settings) -> None:
+    numbers = _numbers(num_shards, content.splits) | dict(content.num_shards)
+    plan = {
+        split: dataset.shard_names(split, numbers[split]) for split in content.splits
+    }
+    fingerprint = _fingerprint(dataset, content, settings)
+    names = dict(enumerate(content.class_names))
+    extra = {
+        **content.files,
+        dataset_utils.LABELS_FILENAME: dataset_utils.label_lines(names).encode(),
+    }
+    resume.refuse_others(dataset, directory, plan, extra)
+    unfinished = directory / WORK_DIRECTORY / _RECORDS
+    resume.go_on_or_start(unfinished, [fingerprint, content.stamp, plan, strict])
+    written = {
+        split: _write_split(split, content, names, unfinished, directory, strict)
+        for split, names in plan.items()
+    }
+    _check_written(content, written)
+    bad_files = [f"{name}: {reason}\n" for name, reason in _skipped(written)]
+    if bad_files:
+        extra[resume.BAD_FILES_FILENAME] = "".join(bad_files).encode()
+    for name, text in extra.items():
+        (unfinished / name).write_bytes(text)
+    manifest = manifests.make(
+        dataset.name,
+        dataset.file_pattern,
+        content.class_names,
+        settings,
+        fingerprint,
+        written,
+    )
+    files.write_json(unfinished / manifests.FILENAME, manifest)
+
+    (directory / manifests.FILENAME).unlink(missing_ok=True)
+    (directory / resume.BAD_FILES_FILENAME).unlink(missing_ok=True)
+    record_files = itertools.chain.from_iterable(plan.values())
+    # The manifest is the last one, as it says that all are there.
+    for name in [*record_files, *extra, manifests.FILENAME]:
+        # A run that was killed may have come to some of them.
+        if (unfinished / name).exists() or not (directory / name).exists():
+            (unfinished / name).replace(directory / name)
+    _tell(dataset, directory, manifest)
+
+
+def _fingerprint(dataset, content, settings) -> str:
+    """Another text for other pictures, by name, other classes or other settings."""
+    facts = [dataset.name, *content.class_names], settings
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for pictures in content.splits.values():
+        digest.update(np.asarray(pictures.labels, np.int64).tobytes())
+        for name in pictures.names:
+            digest.update(os.fsencode(name) + b"\0")
+    return digest.hexdigest()
+
+
+def _compare(dataset, directory, content, settings) -> None:
+    fingerprint = _fingerprint(dataset, content, settings)
+    manifest = manifests.read(directory)
+    if manifest.get("fingerprint", fingerprint) == fingerprint:
+        return
+    then = sum(s["count"] + s["skipped"] for s in manifest["splits"].values())
+    now = sum(len(pictures.labels) for pictures in content.splits.values())
+    classes = manifest["classes"], list(content.class_names)
+    what = f"{then:,} pictures and there are {now:,} now, some with other names"
+    if classes[0] != classes[1]:
+        what = "the classes {}, which are {} now".format(*map(", ".join, classes))
+    raise UserError(
+        f"{directory} was converted from {what}. To convert those, choose another "
+        "--dataset_dir, or delete that one."
+    )
+
+
+def _numbers(num_shards, splits: Iterable[str]) -> dict[str, int]:
+    if isinstance(num_shards, Mapping):
+        return dict(num_shards)
+    return dict.fromkeys(splits, num_shards or 1)
+
+
+def _make(work: pathlib.Path) -> None:
+    try:
+        work.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {work.parent}: {error.strerror}") from error
+
+
+def _check(dataset: registry.Descriptor, content: Content) -> None:
+    names = list(content.class_names)
+    for split, pictures in content.splits.items():
+        labels = np.asarray(pictures.labels)
+        if len(labels) != len(pictures.names):
+            raise ValueError(f"{split}: {len(labels)} labels, {len(pictures.names)}")
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
+            raise UserError(
+                f"{dataset.name}: split {split} has labels from {labels.min()} to "
+                f"{labels.max()}; expected 0 to {len(names) - 1}"
+            )
+
+
+def _write_split(
+    name, content, shard_names, unfinished, directory, strict
+) -> list[Shard]:
+    pictures = content.splits[name]
+    total, number = len(pictures.labels), len(shard_names)
+    bounds = [i * total // number for i in range(number + 1)]
+
+    def write(shard_name: str, start: int, end: int) -> Shard:
+        path = unfinished / shard_name
+        shard = shards.finished(path, directory / shard_name)
+        if shard:
+            progress.update(end - start)
+            return shard
+        return shards.write(
+            path,
+            pictures,
+            range(start, end),
+            len(content.class_names),
+            encoders,
+            progress.update,
+            strict,
+        )
+
+    # Some files at a time, as writing and checksums take as long as encoding.
+    with _progress(name, total) as progress, _threads(_WRITERS) as writers:
+        # Left first: writers end where encoders take no more.
+        with _threads() as encoders:
+            return list(writers.map(write, shard_names, bounds, bounds[1:]))
+
+
+@contextlib.contextmanager
+def _threads(number: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """Some threads, by default one per core; a failure leaves what has not begun."""
+    pool = ThreadPoolExecutor(number or os.cpu_count())
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _progress(name: str, total: int) -> tqdm:
+    return tqdm(desc=f"Converting {name}", total=total, unit="img", disable=None)
+
+
+def _skipped(written: Mapping[str, Sequence[Shard]]) -> list[tuple[str, str]]:
+    return [pair for parts in written.values() for s in parts for pair in s.skipped]
+
+
+def _check_written(content: Content, written: Mapping[str, Sequence[Shard]]) -> None:
+    for split, parts in written.items():
+        skipped = _skipped({split: parts})
+        if skipped and not any(shard.count for shard in parts):
+            name, reason = skipped[0]
+            raise UserError(
+                f"none of the {len(skipped)} pictures of the split {split} can be "
+                f"used: {name} {reason}"
+            )
+        counts = np.sum([shard.per_class for shard in parts], axis=0)
+        lacking = [n for n, c in zip(content.class_names, counts, strict=True) if not c]
+        if lacking:
+            logging.warning(
+                "The split %s has no picture of %d classes: %s%s",
+                *(split, len(lacking), ", ".join(lacking[:_MOST_SHOWN])),
+                ", ..." if len(lacking) > _MOST_SHOWN else "",
+            )
+
+
+def _tell(dataset, directory, manifest) -> None:
+    splits = manifest["splits"].items()
+    logging.info(
+        "%s holds the data set %s: %s; %d classes.",
+        directory,
+        dataset.name,
+        ", ".join(f"{facts['count']:,} {split}" for split, facts in splits),
+        len(manifest["classes"]),
+    )
+    if skipped := sum(facts["skipped"] for _, facts in splits):
+        logging.warning(
+            "%d pictures were left out; %s says why.",
+            skipped,
+            directory / resume.BAD_FILES_FILENAME,
+        )

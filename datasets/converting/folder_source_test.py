@@ -1,0 +1,266 @@
+import os
+import random
+
+import pytest
+from PIL import Image
+
+from datasets.converting import folder_source
+from slimbase.errors import UserError
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "photos"
+
+
+def _put(root, *names):
+    for number, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(path, "png")
+
+
+def _found(*arguments):
+    return [(p.name, p.label, p.split) for p in folder_source.find(*arguments)]
+
+
+def test_class_folders(root):
+    _put(root, "bee/2.jpg", "bee/10.png", "ant/a/b/1.jpg", "ant/.hidden.jpg")
+    _put(root, "ant/__MACOSX/1.jpg", ".cache/1.jpg", "loose.jpg", "ant/no_suffix")
+    (root / "ant" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (root / "ant" / "notes.txt").write_text("not a picture\n")
+    (root / "empty").mkdir()
+    assert _found(root) == [
+        ("ant/a/b/1.jpg", "ant", ""),
+        ("ant/no_suffix", "ant", ""),
+        ("bee/2.jpg", "bee", ""),
+        ("bee/10.png", "bee", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folders", "splits"),
+    [
+        (("train", "val"), {"train", "validation"}),
+        (("Train", "valid", "Test"), {"train", "validation", "test"}),
+        (("training", "dev"), {"train", "validation"}),
+        (("train",), {"train"}),
+    ],
+)
+def test_split_folders(root, folders, splits):
+    _put(root, *(f"{f}/{c}/{i}.jpg" for f in folders for c in "ab" for i in range(2)))
+    found = folder_source.find(root)
+    assert {picture.split for picture in found} == splits
+    assert {picture.label for picture in found} == {"a", "b"}
+
+
+def test_what_is_beside_the_splits_is_left_out(root):
+    _put(root, "train/a/1.jpg", "train/b/1.jpg", "val/b/1.jpg", "val/1.jpg")
+    _put(root, "models/c/1.jpg", "test/1.jpg")
+    assert _found(root) == [
+        ("train/a/1.jpg", "a", "train"),
+        ("train/b/1.jpg", "b", "train"),
+        ("val/b/1.jpg", "b", "validation"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["train/a/1.jpg", "train/b/1.jpg", "test1/1.jpg"],
+        ["val/a/1.jpg", "val/b/1.jpg", "test/a/1.jpg"],
+    ],
+)
+def test_what_may_be_splits_or_classes(root, names):
+    _put(root, *names)
+    with pytest.raises(UserError, match="are these splits, or classes"):
+        folder_source.find(root)
+
+
+def test_trains_may_be_a_class(root):
+    _put(root, "train/1.jpg", "train/old/2.jpg", "car/1.jpg")
+    assert {label for _, label, _ in _found(root)} == {"train", "car"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "ordered"),
+    [
+        (["10", "9", "1"], ["1", "9", "10"]),
+        (["10", "9", "a"], ["10", "9", "a"]),
+        (["b", "A", "a"], ["A", "a", "b"]),
+        (["1", "01"], ["01", "1"]),
+        (["9" * 5000, "10", "0"], ["0", "10", "9" * 5000]),
+    ],
+)
+def test_order_of_classes(labels, ordered):
+    assert folder_source.class_names(labels) == ordered
+
+
+def test_names_nobody_expects(root):
+    names = [" bee s ", "a\nnt", "b\u00fccher", "e\u0301", "\U0001f41d", "-rf", "%s*"]
+    _put(root, *(f"{name}/{name} 1.jpg" for name in names))
+    os.mkdir(os.fsencode(root) + b"/\xff")  # noqa: PTH102
+    picture = os.fsencode(root) + b"/\xff/\xff.jpg"
+    os.rename(root / "-rf" / "-rf 1.jpg", picture)  # noqa: PTH104
+    found = folder_source.find(root)
+    assert {picture.label for picture in found} == {
+        *("bee s", "a nt", "b\u00fccher", "\u00e9", "\U0001f41d", "\\xff", "%s*")
+    }
+    assert all(picture.path.read_bytes() for picture in found)
+
+
+def test_links(root, tmp_path):
+    _put(root, "ant/1.jpg", "ant/2.jpg", "bee/3.jpg")
+    _put(tmp_path, "elsewhere/4.jpg")
+    (root / "loop").symlink_to(root)
+    (root / "ant" / "up").symlink_to(tmp_path)
+    (root / "ant" / "self").symlink_to(root / "ant")
+    (root / "ant" / "again.jpg").symlink_to(root / "ant" / "1.jpg")
+    (root / "ant" / "broken.jpg").symlink_to(root / "nowhere")
+    (root / "cat").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(root / "bee" / "pipe.jpg")
+    labels = [label for _, label, _ in _found(root)]
+    assert labels == ["ant", "ant", "bee", "cat"]
+
+
+def _table(root, text, name="labels.csv"):
+    _put(root, "1.jpg", "2.jpg", "sub/3, and more.jpg")
+    path = root / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '1.jpg,ant\n2.jpg,bee\n"sub/3, and more.jpg",bee\n',
+        'path,label\r\n1.jpg,ant\r\n\r\n2.jpg,bee\r\n"sub/3, and more.jpg",bee\r\n',
+        "\ufefffile;width;class\n1.jpg;4;ant\n2.jpg;4;bee\nsub/3, and more.jpg;4;bee",
+        "label\timage\nant\t1.jpg\nbee\t2.jpg\n bee \tsub/3, and more.jpg\n",
+        '1.jpg,ant\n1.jpg,ant\n2.jpg,bee\n"sub/3, and more.jpg",bee\n',
+    ],
+)
+def test_tables(root, text):
+    assert _found(None, _table(root, text)) == [
+        ("1.jpg", "ant", ""),
+        ("2.jpg", "bee", ""),
+        ("sub/3, and more.jpg", "bee", ""),
+    ]
+
+
+def test_a_table_elsewhere_with_splits(root, tmp_path):
+    _put(root, "1.jpg", "2.jpg")
+    table = tmp_path / "elsewhere.csv"
+    table.write_text("1.jpg,ant,train\n2.jpg,bee,val\nnone.jpg,bee,TEST\n")
+    assert _found(root, table) == [
+        ("1.jpg", "ant", "train"),
+        ("2.jpg", "bee", "validation"),
+        ("none.jpg", "bee", "test"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1.jpg,ant\n1.jpg,bee\n", "1.jpg has several labels, ant .* and bee"),
+        ("1.jpg,ant;bee\n", "line 1 has several labels, 'ant;bee'; expected one"),
+        ("1.jpg,ant\n2.jpg,a|b\n", "line 2 has several labels"),
+        ("1.jpg,ant,bee,cat\n", "line 1 has 4 fields; expected path,label"),
+        ("1.jpg\n", "line 1 has 1 fields"),
+        ("1.jpg,ant\n2.jpg\n", "line 2 has 1 fields; the first one has 2"),
+        ("1.jpg,\n", "line 1 has no label"),
+        (",ant\n", "line 1 has no path"),
+        ("1.jpg,ant,later\n", "line 1 has the split 'later'; expected one of train"),
+        ("1.jpg,ant,train\n1.jpg,ant,val\n", "1.jpg is in two splits, train"),
+        ("path,ant,bee\n1.jpg,0,1\n", "no column label, but path, ant, bee"),
+        ("path,label,class\n1.jpg,a,b\n", "two columns for the label, label and class"),
+        (
+            "photo,breed\n1.jpg,a\n",
+            "line 1: there is no file 'photo'. If .* path and label",
+        ),
+        ("", "there are no pictures"),
+        ("path,label\n", "there are no pictures"),
+        ("1.jpg,ant\n2.jpg,ant\n", "there is one class, ant, of 2 pictures"),
+        ('1.jpg,"ant\n', "is not a CSV file in UTF-8"),
+        (b"1.jpg,\xff\xfe\n", "is not a CSV file in UTF-8"),
+    ],
+)
+def test_tables_that_cannot_be(root, text, told):
+    with pytest.raises(UserError, match=told):
+        folder_source.find(None, _table(root, text))
+
+
+def test_no_table(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*none\.csv: No such file"):
+        folder_source.find(None, tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([], "holds nothing. Expected a folder for each class"),
+        (
+            ["1.jpg", "2.jpg"],
+            r"no pictures: .*holds 1.jpg, 2.jpg.*name the folder above",
+        ),
+        (["photos/ant/1.jpg"], "there is one class, photos, of 1 pictures; expected"),
+        (["a b/1.jpg", "a\nb/1.jpg"], "both stand for the class 'a b'"),
+    ],
+)
+def test_folders_that_cannot_be(root, names, told):
+    root.mkdir()
+    _put(root, *names)
+    with pytest.raises(UserError, match=told):
+        folder_source.find(root)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(UserError, match="there is no directory"):
+        folder_source.find(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="--source_dir is missing: expected a folder"):
+        folder_source.find(None)
+
+
+def test_a_file_in_two_classes(root):
+    _put(root, "ant/1.jpg", "bee/2.jpg")
+    (root / "bee" / "3.jpg").hardlink_to(root / "ant" / "1.jpg")
+    with pytest.raises(
+        UserError, match=r"3\.jpg has several labels, ant \(as .*1\.jpg"
+    ):
+        folder_source.find(root)
+
+
+def test_copies(root, caplog):
+    _put(root, "train/ant/1.jpg", "train/bee/2.jpg", "train/ant/3.jpg", "val/ant/4.jpg")
+    for copy, of in (
+        ("train/ant/1 (1).jpg", "train/ant/1.jpg"),
+        ("val/ant/3.jpg", "train/ant/3.jpg"),
+        ("train/bee/3.jpg", "train/ant/3.jpg"),
+    ):
+        (root / copy).write_bytes((root / of).read_bytes())
+    found = [name for name, *_ in _found(root)]
+    assert found.count("train/ant/1.jpg") + found.count("train/ant/1 (1).jpg") == 1
+    assert {"train/ant/3.jpg", "val/ant/3.jpg", "train/bee/3.jpg"} <= set(found)
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert "Left out: 1 copies of other pictures" in told
+    assert "2 pictures are in two classes or in two splits" in told
+
+
+def test_one_level_too_high_is_suspected(root, caplog):
+    _put(root, "old/ant/1.jpg", "old/bee/2.jpg", "new/ant/3.jpg")
+    assert {label for _, label, _ in _found(root)} == {"old", "new"}
+    assert "is --source_dir one level too high?" in caplog.text
+
+
+def test_any_bytes_for_a_table(root):
+    rng = random.Random(0)
+    good = b'path,label,split\n1.jpg,ant,train\n"2.jpg",bee,val\n'
+    for _ in range(300):
+        text = bytearray(good)
+        for _ in range(rng.randint(1, 6)):
+            text[rng.randrange(len(text))] = rng.choice(b'\x00\n\r",;\t\xff|a')
+        try:
+            found = folder_source.find(None, _table(root, bytes(text)))
+        except UserError:
+            continue
+        assert all(picture.label for picture in found)

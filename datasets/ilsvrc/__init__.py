@@ -1,0 +1,1 @@
+"""Published facts of ILSVRC 2012: synsets, classes and annotations."""

@@ -1,0 +1,1 @@
+"""From records to batches: the input pipeline and its checks."""

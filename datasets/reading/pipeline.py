@@ -1,0 +1,290 @@
+"""From record files to batches of pictures, with tf.data."""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from datasets.reading import bad_records, streams
+from datasets.reading.streams import Share
+from datasets.storage.records import record_files as record_files
+from slimbase.errors import UserError, reason
+from slimbase.graph import session_config
+
+SHUFFLE_BUFFER = 2048  # Encoded pictures: some 200 MB of ImageNet's.
+_OUT_OF_RANGE = "label out of range"
+_LABELS_AT_ONCE = 4096
+_DECODING = re.compile(r"{{node [^}]*(Decode\w+|ExtractJpegShape|ParseExample\w*)}}")
+_READING = "IteratorGetNext"  # The operation that failures of reading pass through.
+_CONVERT_AGAIN = "Convert the data set again."
+
+Preprocess = Callable[..., tf.Tensor]
+
+# Functions of tensors here have no Python control flow to rewrite, which takes time and
+# leaves files in the temporary directory of a process that is killed.
+_as_it_is = tf.autograph.experimental.do_not_convert
+
+
+def _decoded(dataset, serialized, labels_offset, encoded=False):
+    # Records may hold pictures that are no files (raw pixels), where sizes are known.
+    decoder = getattr(dataset, "encoded_decoder", None) if encoded else None
+    decoder = decoder or dataset.decoder
+    image, label = decoder.decode(serialized, ["image", "label"])
+    label = tf.cast(label, tf.int64) - labels_offset
+    classes = dataset.num_classes - labels_offset
+    in_range = tf.Assert(
+        (label >= 0) & (label < classes),
+        [_OUT_OF_RANGE, label + labels_offset],
+    )
+    with tf.control_dependencies([in_range]):
+        return image, tf.identity(label)
+
+
+def _options(deterministic):
+    options = tf.data.Options()
+    options.deterministic = deterministic
+    # There is nothing to tune, and the thread that would can keep sessions from closing
+    # for half a minute.
+    options.autotune.enabled = False
+    return options
+
+
+def train_batches(
+    dataset: Any,
+    preprocess: Preprocess,
+    batch_size: int,
+    *,
+    labels_offset: int = 0,
+    num_readers: int = 4,
+    num_threads: int = 4,
+    seed: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    mix: Callable[..., Any] | None = None,
+    takes_encoded: bool = False,
+) -> tf.data.Dataset:
+    """Shuffled, distorted, endless batches.
+
+    Args:
+      dataset: a `slim.dataset.Dataset` of TFRecord files with items image and label.
+      preprocess: `f(image, seed=...)`, image a decoded `[height, width, channels]`
+        uint8 picture and seed `[2]` int64.
+      batch_size: pictures per batch.
+      labels_offset: subtracted from every label.
+      num_readers: files read in parallel.
+      num_threads: pictures preprocessed in parallel.
+      seed: makes order and distortions repeatable.
+      shard: (index, count) of this worker: of `count` workers, each reads records of
+        its own, whole files as far as their number can be divided by `count`.
+      mix: `f(images, labels, seed)`, applied to each batch.
+      takes_encoded: whether `preprocess` takes encoded pictures too, string scalars, as
+        those of `preprocessing_factory` do. It is given them if the data set has an
+        `encoded_decoder`.
+
+    Returns:
+      A data set of float32 `[batch_size, height, width, channels]` pictures and int64
+      `[batch_size]` labels, or what `mix` makes of them. Read it under
+      `explained_errors`.
+
+    Raises:
+      UserError: when there are no records.
+    """
+    stretches = bad_records.stretches(dataset)
+    if not dataset.num_samples:
+        paths = ", ".join(dict.fromkeys(stretch.path for stretch in stretches))
+        raise UserError(f"there are no records in {paths}. {_CONVERT_AGAIN}")
+    shares = streams.shares(stretches, *shard)
+
+    @_as_it_is
+    def example(serialized, picture_seed):
+        image, label = _decoded(dataset, serialized, labels_offset, takes_encoded)
+        return preprocess(image, seed=picture_seed), label
+
+    at_once = min(num_readers, len(shares))
+    records = (
+        streams.slices(shares)
+        .shuffle(len(shares), seed)
+        .interleave(
+            _as_it_is(lambda *share: streams.read(Share(*share), shard[1])),
+            cycle_length=at_once,
+            num_parallel_calls=at_once,
+        )
+        .shuffle(min(dataset.num_samples, SHUFFLE_BUFFER), seed)
+        .repeat()
+    )
+    # One seed per picture keeps distortions repeatable whichever thread draws them.
+    seeds = tf.data.experimental.RandomDataset(seed).batch(2, drop_remainder=True)
+    batches = (
+        tf.data.Dataset.zip((records, seeds))
+        .map(example, num_threads)
+        .batch(batch_size, drop_remainder=True)
+    )
+    if mix is not None:
+        lots = tf.data.experimental.RandomDataset(
+            None if seed is None else seed + 1
+        ).batch(2, drop_remainder=True)
+        batches = tf.data.Dataset.zip((batches, lots)).map(
+            _as_it_is(lambda batch, lot: mix(*batch, lot))
+        )
+    return batches.prefetch(2).with_options(_options(deterministic=seed is not None))
+
+
+class EvalBatch(NamedTuple):
+    """Pictures to evaluate, and where they are from.
+
+    Attributes:
+      images: what preprocessing made of them, `[batch, ...]`.
+      labels: int64 `[batch]`.
+      filenames: of the pictures; strings `[batch]`, empty where records do not tell.
+      record_files: they are in; strings `[batch]`.
+      positions: in these files; int64 `[batch]`, from zero.
+    """
+
+    images: Any
+    labels: Any
+    filenames: Any
+    record_files: Any
+    positions: Any
+
+
+def labels(
+    dataset: Any, most: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Reads labels alone: all, or the first `most` of each file.
+
+    Yields:
+      Record files, strings `[batch]`; positions in them and labels, int64 `[batch]`.
+
+    Raises:
+      UserError: for damaged files, and records whose label can't be read.
+    """
+
+    @_as_it_is
+    def label(path, position, serialized):
+        [label] = dataset.decoder.decode(serialized, ["label"])
+        return path, position, tf.cast(tf.reshape(label, []), tf.int64)
+
+    config = session_config(on_cpu=True)
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
+        located = streams.located(bad_records.stretches(dataset), most)
+        batches = located.map(label, 2).batch(_LABELS_AT_ONCE)
+        [batch] = next_batches(batches, 1)
+        session.run(tf.tables_initializer())
+        with explained_errors(dataset):
+            while True:
+                try:
+                    yield session.run(batch)
+                except tf.errors.OutOfRangeError:
+                    return
+
+
+def eval_batches(
+    dataset: Any,
+    preprocess: Preprocess,
+    batch_size: int,
+    *,
+    labels_offset: int = 0,
+    num_threads: int = 4,
+) -> tf.data.Dataset:
+    """Every picture once, in the order of the files; the last batch may be smaller.
+
+    Arguments are those of `train_batches`, but `preprocess` takes the image alone.
+
+    Returns:
+      A data set of `EvalBatch`.
+    """
+    filename = {"image/filename": tf.io.FixedLenFeature([], tf.string, "")}
+
+    @_as_it_is
+    def example(path, position, serialized):
+        image, label = _decoded(dataset, serialized, labels_offset)
+        name = tf.io.parse_single_example(serialized, filename)["image/filename"]
+        return EvalBatch(preprocess(image), label, name, path, position)
+
+    return (
+        streams.located(bad_records.stretches(dataset))
+        .map(example, num_threads)
+        .batch(batch_size)
+        .prefetch(2)
+        .with_options(_options(deterministic=True))
+    )
+
+
+def read_pictures(
+    dataset: Any, places: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], Any]:
+    """The decoded uint8 pictures at some (record file, position)s, by these."""
+    wanted: dict[str, list[int]] = {}
+    for path, position in places:
+        wanted.setdefault(path, []).append(position)
+    pictures = {}
+    for path, positions in wanted.items():
+        config = session_config(on_cpu=True)
+        with tf.Graph().as_default(), tf.Session(config=config) as session:
+            of_these = _as_it_is(
+                lambda _, position, __, these=positions: tf.reduce_any(
+                    tf.equal(position, tf.constant(these, tf.int64))
+                )
+            )
+            kept = [s for s in bad_records.stretches(dataset) if s.path == path]
+            records = streams.located(kept).filter(of_these)
+            _, position, record = tf.data.make_one_shot_iterator(records).get_next()
+            [image] = dataset.decoder.decode(record, ["image"])
+            for _ in set(positions):
+                at, picture = session.run([position, image])
+                pictures[path, int(at)] = picture
+    return pictures
+
+
+def next_batches(batches: tf.data.Dataset, count: int) -> list[Any]:
+    """`count` successive elements per step, from one iterator.
+
+    The iterator starts with the session's table initializers.
+    """
+    iterator = tf.data.make_initializable_iterator(batches)
+    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+    return [iterator.get_next() for _ in range(count)]
+
+
+@contextlib.contextmanager
+def explained_errors(dataset: Any = None, labels_offset: int = 0) -> Iterator[None]:
+    """Turns what bad records do to a session into errors for the user.
+
+    Args:
+      dataset: what is read, a `slim.dataset.Dataset`. With it, the record is looked for
+        in its files, for a minute at most, and named.
+      labels_offset: subtracted from every label.
+
+    Raises:
+      UserError: for labels out of range, damaged files and damaged pictures.
+    """
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+        told = _what_happened(error)
+        if dataset is not None and (told or _READING in str(error)):
+            bad_records.tell(dataset, labels_offset)
+        if not told:
+            raise
+        raise UserError(told) from error
+
+
+def _what_happened(error: tf.errors.OpError) -> str | None:
+    """What an error says of records; None if it is about something else."""
+    if isinstance(error, tf.errors.DataLossError):
+        return f"a record file is corrupt: {reason(error.message)}. {_CONVERT_AGAIN}"
+    if label := re.search(rf"{_OUT_OF_RANGE}\]? \[?(-?\d+)", error.message):
+        return (
+            f"a record has label {label[1]}, which the data set's classes and "
+            "--labels_offset leave no place for: labels run from --labels_offset to "
+            "the number of classes less one. Check --dataset_name, labels.txt and "
+            "--labels_offset."
+        )
+    if _DECODING.search(error.message):
+        return (
+            f"a record holds no picture that can be decoded: {reason(error.message)}. "
+            f"{_CONVERT_AGAIN}"
+        )
+    return None

@@ -1,0 +1,1 @@
+"""A converted data set on disk: records, shards and manifest."""

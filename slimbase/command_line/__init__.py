@@ -1,0 +1,1 @@
+"""Options of a command: their table, flags, --help and exit status."""

@@ -1,0 +1,26 @@
+"""What the user did wrong, said on one screen."""
+
+import difflib
+from collections.abc import Iterable
+
+from slimbase.text import listed
+
+_MOST_SHOWN = 60  # Names on one screen.
+
+
+class UserError(ValueError):
+    """A mistake the user can mend; the scripts print it without a stack trace."""
+
+
+def unknown(message: str, name: object, known: Iterable[str]) -> UserError:
+    """An error for `name`, which is none of `known`; suggests the close ones."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(name), known, n=3)
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    return UserError(f"{message}. {hint}Known: {listed(known, _MOST_SHOWN)}.")
+
+
+def reason(message: str) -> str:
+    """Why TensorFlow failed: the line of its message before the node is named."""
+    lines = message.partition("[[{{")[0].strip().splitlines()
+    return lines[-1].strip().rstrip(".?") if lines else "no reason given"

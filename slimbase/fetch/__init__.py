@@ -1,0 +1,1 @@
+"""Files from elsewhere: downloads, mirrors, checksums and archives."""

@@ -1,0 +1,1 @@
+"""Picture files: finding, recognizing and decoding them."""

@@ -1,0 +1,123 @@
+"""Finding people's picture files."""
+
+import glob
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+from slimbase.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
+
+
+def find(operands: Iterable[str], stream: IO | None = None) -> list[str]:
+    """The picture files that operands stand for.
+
+    Args:
+      operands: files, which are taken whatever they hold; directories, of which all
+        files with a picture's suffix are taken, hidden ones aside; globs (`**` for
+        any directories); and `-` for file names on `stream`, one per line.
+      stream: standard input if None.
+
+    Returns:
+      Paths in the order of the operands; those of a directory or a glob are sorted
+      with numbers by value (`2.jpg` before `10.jpg`).
+
+    Raises:
+      UserError: when there are none for one of the operands.
+    """
+    found = []
+    for operand in operands:
+        if operand == "-":
+            matches = _listed(sys.stdin if stream is None else stream)
+        else:
+            matches = _matches(operand)
+        if not matches:
+            raise UserError(
+                "there are no file names on standard input; expected one per line"
+                if operand == "-"
+                else f"there is no picture {operand}"
+            )
+        found += matches
+    if not found:
+        raise UserError("give the pictures: files, directories or globs")
+    return found
+
+
+def _matches(operand: str) -> list[str]:
+    path = pathlib.Path(operand)
+    if path.is_dir():
+        matches = inside(operand)
+        if not matches:
+            raise UserError(
+                f"there is no picture in the directory {operand}; "
+                f"expected files *{', *'.join(SUFFIXES)}"
+            )
+        return matches
+    if path.exists() or path.is_symlink():
+        return [operand]
+    # pathlib's globs must be relative and find hidden files.
+    paths = sorted(glob.glob(operand, recursive=True), key=natural)  # noqa: PTH207
+    matches = []
+    for match in paths:
+        matches += inside(match) if pathlib.Path(match).is_dir() else [match]
+    # `**` gives directories as well as what is in them, and goes round with links.
+    places = {}
+    for match in matches:
+        path = pathlib.Path(match)
+        places.setdefault(path.parent.resolve() / path.name, match)
+    return list(places.values())
+
+
+def _listed(stream: IO) -> list[str]:
+    lines = (os.fsdecode(line) for line in getattr(stream, "buffer", stream))
+    names = (line.rstrip("\r\n") for line in lines)
+    return [name for name in names if name.strip()]
+
+
+def inside(directory: str) -> list[str]:
+    """The files below a directory with a picture's suffix, as `find` sorts them."""
+    found = (p for p in walk(directory) if pathlib.Path(p).suffix.lower() in SUFFIXES)
+    return sorted(found, key=natural)
+
+
+def walk(directory: str) -> Iterator[str]:
+    """The files below a directory, hidden ones and what is no file aside.
+
+    Links are followed, to a directory once and never to one around `directory`.
+
+    Raises:
+      UserError: when a directory can't be listed.
+    """
+    start = pathlib.Path(directory).resolve()
+
+    def fail(error: OSError) -> None:
+        raise UserError(f"cannot list {error.filename}: {error.strerror}") from error
+
+    seen = {start, *start.parents}
+    for root, directories, names in os.walk(directory, onerror=fail, followlinks=True):
+        kept = []
+        for name in sorted(directories, key=natural):
+            place = pathlib.Path(root, name).resolve()
+            if not is_hidden(name) and place not in seen:
+                seen.add(place)
+                kept.append(name)
+        directories[:] = kept
+        paths = (pathlib.Path(root, name) for name in names if not is_hidden(name))
+        yield from (str(path) for path in paths if path.is_file())
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is kept from people's eyes."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def natural(path: str) -> tuple:
+    """A key that sorts paths by directory, numbers by value; unique to a path."""
+    # Every other piece is a number, so that like is compared with like.
+    pieces = (re.split(r"([0-9]+)", part) for part in pathlib.PurePath(path).parts)
+    parts = [[int(p) if i % 2 else p for i, p in enumerate(part)] for part in pieces]
+    return parts, path

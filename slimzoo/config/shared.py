@@ -1,0 +1,114 @@
+"""Options that several commands share."""
+
+import dataclasses
+from typing import ClassVar
+
+from slimbase.command_line.options import option, recorded
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Model:
+    """Options that say which network it is and what it sees."""
+
+    title: ClassVar = "Network"
+
+    model_name: str | None = recorded(
+        "inception_v3", "Network; unknown names list all."
+    )
+    labels_offset: int | None = recorded(
+        0,
+        "Subtracted from every label: 1 for networks without ImageNet's background "
+        "class, as the published VGG and ResNet v1.",
+        at_least=0,
+    )
+    preprocessing_name: str | None = recorded(
+        None, "Preprocessing recipe; by default the network's own."
+    )
+    use_grayscale: bool | None = recorded(False, "Make pictures gray, one channel.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data:
+    """Options that say what the pictures are."""
+
+    title: ClassVar = "Data set"
+
+    dataset_name: str | None = recorded("imagenet", "Data set; unknown names list all.")
+    dataset_dir: str | None = option(None, "Directory of the data set's records.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BadRecords:
+    """Options of whatever reads all pictures of a split."""
+
+    title: ClassVar = "Data set"
+
+    skip_bad_records: bool = option(
+        False,
+        "Leave out corrupt records and pictures that cannot be decoded, and tell which "
+        "they are, instead of stopping. All records are read before the first step.",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Devices:
+    """Options of sessions."""
+
+    title: ClassVar = "Devices and machines"
+
+    gpu_memory_growth: bool = option(
+        False, "Take GPU memory as it is needed, instead of all of it at once."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Options that say which weights of a checkpoint are used."""
+
+    title: ClassVar = "Weights"
+
+    moving_average_decay: float | None = recorded(
+        None,
+        "Use the moving averages of the weights, as trained with this flag; 0 to use "
+        "the weights themselves.",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inference(Model, Devices, Weights):
+    """Options of whatever uses a trained network."""
+
+    title: ClassVar = "Computation"
+
+    graph: str | None = option(
+        None,
+        "Frozen GraphDef, SavedModel directory, .tflite or .onnx file, instead of a "
+        "checkpoint.",
+    )
+    input_layer: str | None = option(
+        None, "Input of a frozen --graph; by default its only placeholder."
+    )
+    output_layer: str | None = option(
+        None, "Output of a frozen --graph; by default the only one that nothing reads."
+    )
+    precision: str = option(
+        "float32",
+        "What a checkpoint's network computes in, or with another --runtime a graph: "
+        "float32 or bfloat16.",
+    )
+    runtime: str = option(
+        "tensorflow",
+        "What computes the network: tensorflow; or openvino or onnxruntime, which are "
+        "extras, for CPUs, checkpoints, frozen graphs and .onnx files.",
+    )
+    central_fraction: float | None = option(
+        None,
+        "Share of a picture's sides that is shown to the network, above 0 up to 1; by "
+        "default as the preprocessing recipe has it, mostly 0.875.",
+    )
+    crops: int = option(
+        1,
+        "Views of a picture to average over: 1, or 5, the centre and the corners.",
+        at_least=1,
+    )
+    flip: bool = option(False, "Average over each view and its mirror image, too.")

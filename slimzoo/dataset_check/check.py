@@ -1,0 +1,230 @@
+"""Reading every record of a data set, to find out whether it can be relied on."""
+
+import bisect
+import collections
+import hashlib
+import pathlib
+import time
+from typing import Any, NamedTuple
+
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+from datasets import dataset_factory, registry
+from datasets.reading import bad_records
+from datasets.reading import check as record_check
+from datasets.reading.bad_records import Fault
+from datasets.reading.check import Checker, Facts
+from datasets.storage import manifests, records
+from datasets.storage.records import Record
+from slimbase import files
+from slimbase.errors import UserError
+from slimbase.pictures import decode
+from slimzoo.config.check import CheckConfig
+from slimzoo.dataset_check import contact_sheet
+from slimzoo.dataset_check import manifest as check_manifest
+from slimzoo.dataset_check.contact_sheet import Sample
+from slimzoo.dataset_check.found import Found, Problem, Split
+
+_DIGEST_BYTES = 16
+_CONVERT = "Delete files that are not as the manifest has them, and convert again."
+_RELABEL = "Check --dataset_name and labels.txt, or convert again with right labels."
+_SEPARATE = (
+    "Where a picture is in two splits or has two labels, delete the copies that are "
+    "wrong and convert the pictures again, into another directory."
+)
+
+
+class _Seen(NamedTuple):
+    """Where a picture was seen first."""
+
+    split: str
+    path: str
+    position: int
+    label: int | None
+
+
+def check(config: CheckConfig) -> Found:
+    """Reads all records that `config` names, and writes what it asks for.
+
+    Raises:
+      UserError: when there is nothing to read.
+    """
+    if not config.dataset_dir:
+        raise UserError("--dataset_dir is missing")
+    contact_sheet.check(config.contact_sheet)
+    directory = config.dataset_dir or ""
+    manifest = manifests.read(directory)
+    name = config.dataset_name or manifest.get("dataset")
+    if not name:
+        raise UserError(
+            f"--dataset_name is missing, as {directory} has no manifest; pictures are "
+            "converted first, by download_and_convert_data.py"
+        )
+    descriptor = dataset_factory.describe(name, directory)
+    datasets = _splits(config, descriptor)
+    start = time.monotonic()
+    dataset = next(iter(datasets.values()))
+    found = Found(descriptor.name, directory, _names(dataset))
+    survey = _Survey(found, config.samples_per_class)
+    for split, dataset in datasets.items():
+        survey.read(split, dataset)
+    if manifest.get("dataset") == descriptor.name:
+        one = config.dataset_split_name
+        for split in [one] if one else manifest.get("splits", {}):
+            texts = check_manifest.compare(found, split, manifest)
+            found.problems += [Problem(split, text, _CONVERT) for text in texts]
+    found.seconds = time.monotonic() - start
+    if config.contact_sheet:
+        contact_sheet.write(
+            config.contact_sheet,
+            f"{found.dataset_name} in {directory}",
+            survey.samples,
+            found.names,
+            dataset,
+            preprocessing_name=config.preprocessing_name,
+            image_size=config.image_size,
+        )
+    if config.output_file:
+        files.write_json(config.output_file, as_json(found))
+    return found
+
+
+def _splits(config: CheckConfig, descriptor: registry.Descriptor) -> dict[str, Any]:
+    """The splits to read; all that have records, if none is named."""
+    names = list(descriptor.splits_to_sizes)
+    if config.dataset_split_name:
+        names = [config.dataset_split_name]
+    datasets = {n: descriptor.get_split(n, config.dataset_dir or "") for n in names}
+    present = {n: d for n, d in datasets.items() if tf.gfile.Glob(d.data_sources)}
+    if not present:
+        records.record_files(datasets[names[0]])  # Tells what there is instead.
+    return present
+
+
+def _names(dataset: Any) -> dict[int, str]:
+    names = dataset.labels_to_names or {}
+    return {label: names.get(label, str(label)) for label in range(dataset.num_classes)}
+
+
+class _Survey:
+    """Reads splits and keeps what is found.
+
+    Attributes:
+      samples: of each class, by number.
+    """
+
+    def __init__(self, found: Found, samples_per_class: int):
+        self._found = found
+        self._most = samples_per_class
+        self._seen: dict[bytes, _Seen] = {}
+        self.samples: dict[int, list[Sample]] = collections.defaultdict(list)
+
+    def read(self, split: str, dataset: Any) -> None:
+        """Reads all records of a split."""
+        paths = records.record_files(dataset)
+        if remote := [path for path in paths if not pathlib.Path(path).is_file()]:
+            raise UserError(f"{remote[0]} is not a file of this machine")
+        size = sum(pathlib.Path(path).stat().st_size for path in paths)
+        facts = self._found.splits[split] = Split(paths, size)
+        for text in records.missing_shards(paths):
+            self._found.problems.append(Problem(split, text, _CONVERT))
+        checker = Checker(dataset, strict=True)
+
+        def look(record: Record) -> tuple[Facts, bytes]:
+            known = checker(record)
+            digest = hashlib.blake2b(known.encoded, digest_size=_DIGEST_BYTES).digest()
+            return known, digest
+
+        with tqdm(
+            desc=split,
+            total=dataset.num_samples,
+            unit="picture",
+            disable=None,
+            leave=False,
+        ) as progress:
+            for path, record, (known, digest) in record_check.each(paths, look):
+                self._add(split, facts, path, record, known, digest)
+                progress.update()
+
+    def _add(self, name, split, path, record, facts, digest):
+        split.count += 1
+        faults = list(bad_records.faults_of(path, record, facts))
+        for fault in faults:
+            advice = _RELABEL if fault.is_label else bad_records.ADVICE
+            self._found.problems.append(_problem(name, fault, advice))
+        if not facts.encoded:
+            return
+        split.formats[_format(facts.encoded)] += 1
+        if facts.size:
+            split.sizes.append(facts.size)
+        if facts.label is not None:
+            split.per_class[facts.label] += 1
+        self._compare(name, split, path, record, facts, digest)
+        if facts.label is not None and not faults:
+            samples = self.samples[facts.label]
+            # The least digests: a choice that does not depend on the order.
+            if any(sample.digest == digest for sample in samples):
+                return
+            if len(samples) < self._most or digest < samples[-1].digest:
+                sample = Sample(digest, name, path, record.position, record.offset)
+                bisect.insort(samples, sample._replace(filename=facts.filename))
+                del samples[self._most :]
+
+    def _compare(self, name, split, path, record, facts, digest):
+        """Tells of a picture that was there before, in bytes."""
+        here = _Seen(name, path, record.position, facts.label)
+        first = self._seen.setdefault(digest, here)
+        if first is here:
+            return
+        as_there = f"record {first.position} of {first.path}"
+        if first.split != name:
+            reason = f"its picture is in the split {first.split}, too: {as_there}"
+        elif first.label != facts.label:
+            reason = f"its picture has label {facts.label}, and {first.label} in "
+            reason += as_there
+        else:
+            split.repeated.append(f"record {record.position} of {path} is {as_there}")
+            return
+        fault = Fault(path, record.position, facts.filename, reason)
+        self._found.problems.append(_problem(name, fault, _SEPARATE))
+
+
+def _problem(split: str, fault: Fault, advice: str) -> Problem:
+    place = fault.as_dict()
+    del place["reason"]
+    return Problem(split, str(fault), advice, place)
+
+
+def _format(encoded: bytes) -> str:
+    return (decode.kind_of(encoded) or "raw").lower()
+
+
+def as_json(found: Found) -> dict[str, Any]:
+    """All that was found, for programs."""
+    return {
+        "dataset_name": found.dataset_name,
+        "dataset_dir": found.dataset_dir,
+        "seconds": found.seconds,
+        "classes": found.names,
+        "splits": {
+            name: {
+                "files": split.paths,
+                "bytes": split.bytes,
+                "records": split.count,
+                "formats": split.formats,
+                "per_class": {k: split.per_class[k] for k in sorted(split.per_class)},
+                "sizes": [
+                    {"height": height, "width": width, "pictures": count}
+                    for (height, width), count in sorted(
+                        collections.Counter(split.sizes).items()
+                    )
+                ],
+                "repeated": len(split.repeated),
+            }
+            for name, split in found.splits.items()
+        },
+        "problems": [
+            {"split": p.split, "problem": p.text, **p.place} for p in found.problems
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Evaluation: metrics, predictions and the report."""

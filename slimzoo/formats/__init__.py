@@ -1,0 +1,1 @@
+"""Formats of trained networks: each is written, opened and run here."""

@@ -1,0 +1,1 @@
+"""Running a trained network: its weights, precision and views."""

@@ -1,0 +1,1 @@
+"""A trained model: what it is, its checkpoints and its history."""

@@ -1,0 +1,314 @@
+"""Finding checkpoints, looking into them, and fitting them to a graph."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import tensorflow.compat.v1 as tf
+
+from slimbase import errors, files
+from slimbase.errors import UserError
+
+BEST = "best"  # Directory, below that of a training, of its best checkpoint.
+
+# TensorFlow's reader translates some of its errors to Python's.
+_SAVING = ("SaveV2", "MergeV2Checkpoints")
+_READER_ERRORS = (tf.errors.OpError, ValueError, IndexError)
+
+
+def latest(directory: str) -> str | None:
+    """The latest checkpoint of `directory`, or None.
+
+    State files of TensorFlow 1 name their checkpoints in full. Where such a directory
+    was moved or copied, what lies in it is meant, not what is left in the old place.
+    """
+    state = tf.train.get_checkpoint_state(directory)
+    if state is not None and state.model_checkpoint_path:
+        inside = _inside(directory, state.model_checkpoint_path)
+        if is_there(inside):
+            return inside
+    return tf.train.latest_checkpoint(directory)
+
+
+def adopt(directory: str) -> None:
+    """Makes the state file of a directory that was moved name what lies in it."""
+    state, found = tf.train.get_checkpoint_state(directory), latest(directory)
+    if state is None or not found or state.model_checkpoint_path == found:
+        return
+    inside = [_inside(directory, path) for path in state.all_model_checkpoint_paths]
+    paths = [path for path in inside if is_there(path)]
+    if os.path.isabs(directory):  # noqa: PTH117  Else TensorFlow makes them relative.
+        found, *paths = map(os.path.basename, [found, *paths])
+    tf.train.update_checkpoint_state(directory, found, paths)
+
+
+def _inside(directory, checkpoint):
+    return os.path.join(directory, os.path.basename(checkpoint))  # noqa: PTH118, PTH119
+
+
+def is_there(checkpoint: str) -> bool:
+    """Whether there is such a checkpoint; training deletes those that are old."""
+    return tf.train.checkpoint_exists(checkpoint)
+
+
+def find(path: str) -> str:
+    """The checkpoint that `path` means, as TensorFlow wants it.
+
+    Args:
+      path: a directory (its latest checkpoint), a prefix such as `model.ckpt-100`,
+        any of the files that go with a prefix, or a file of the old V1 format.
+
+    Raises:
+      UserError: when there is none.
+    """
+    if tf.gfile.IsDirectory(path):
+        found = latest(path)
+        if found:
+            return found
+        # Published archives hold one checkpoint and no state file.
+        indices = tf.gfile.Glob(f"{path.rstrip('/')}/*.index")
+        if len(indices) == 1:
+            return indices[0].removesuffix(".index")
+        raise UserError(f"no checkpoint in {path}: {files.listing(path)}")
+    if path.endswith((".tflite", ".onnx", ".pb")):
+        raise UserError(f"{path} is no checkpoint: give it as --graph")
+    prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
+    for candidate in (prefix, path):
+        if is_there(candidate):
+            return candidate
+    there = files.listing(files.parent(path))
+    raise UserError(f"there is no checkpoint {path}: {there}")
+
+
+def step_of(checkpoint: str) -> int:
+    """The global step at which `checkpoint` was written; 0 when it has none."""
+    reader = _reader(checkpoint)
+    if not reader.has_tensor("global_step"):
+        return 0
+    try:
+        return int(reader.get_tensor("global_step"))
+    except _READER_ERRORS as error:
+        raise _unreadable(checkpoint, error) from error
+
+
+def _reader(checkpoint):
+    try:
+        return tf.train.NewCheckpointReader(checkpoint)
+    except _READER_ERRORS as error:
+        raise _unreadable(checkpoint, error) from error
+
+
+def _unreadable(checkpoint, error):
+    return UserError(
+        f"cannot read the checkpoint {checkpoint}: "
+        f"{errors.reason(getattr(error, 'message', str(error)))}. Are all of its files "
+        "there and whole?"
+    )
+
+
+def shapes(checkpoint: str) -> dict[str, list[int]]:
+    """The shape of each variable in `checkpoint`, by name."""
+    return dict(_reader(checkpoint).get_variable_to_shape_map())
+
+
+def count_classes(checkpoint: str, classifier_scope: str) -> int:
+    """The number of classes of the classifier in `checkpoint`, by its biases.
+
+    Raises:
+      UserError: when there are none in `classifier_scope`.
+    """
+    variables = shapes(checkpoint)
+    for name, shape in variables.items():
+        if name.startswith(f"{classifier_scope}/") and name.endswith("/biases"):
+            return shape[0]
+    raise UserError(
+        f"the checkpoint {checkpoint} has no classifier in {classifier_scope}, but "
+        f"variables under {', '.join(scopes_of(variables, 1)[:5])}: check --model_name"
+    )
+
+
+def classes_or_none(checkpoint: str, classifier_scope: str) -> int | None:
+    """`count_classes`, or None where it can't tell."""
+    try:
+        return count_classes(checkpoint, classifier_scope)
+    except UserError:
+        return None
+
+
+def fitting(
+    variables: Mapping[str, tf.Variable],
+    checkpoint: str,
+    *,
+    classifier_scopes: Sequence[str] = (),
+    advice: str,
+    missing_advice: str = "",
+    ignore_missing: bool = False,
+) -> dict[str, tf.Variable]:
+    """The `variables` that `checkpoint` can give a value.
+
+    Args:
+      variables: by their name in the checkpoint.
+      checkpoint: as `find` returns it.
+      classifier_scopes: where shapes depend on the number of classes.
+      advice: what to do when the number of classes differs.
+      missing_advice: what to do when some variables are missing, beyond checking that
+        it is the same network.
+      ignore_missing: leave out variables that the checkpoint lacks.
+
+    Raises:
+      UserError: names the first variable that is missing or has another shape.
+    """
+    available = shapes(checkpoint)
+    missing = [name for name in variables if name not in available]
+    present = {name: v for name, v in variables.items() if name in available}
+    if missing and not (present and ignore_missing):
+        message = _missing_message(missing, variables, available, checkpoint)
+        raise UserError(message + (missing_advice if present else ""))
+    for name, variable in present.items():
+        here, there = variable.shape.as_list(), available[name]
+        if here == there:
+            continue
+        message = (
+            f"{name} has shape {there} in the checkpoint {checkpoint}, but {here} in "
+            "this network."
+        )
+        if name.startswith(tuple(classifier_scopes)) and here[:-1] == there[:-1]:
+            message += (
+                f" The checkpoint has {there[-1]} classes, this network {here[-1]}: "
+                f"{advice}"
+            )
+        elif len(here) == 4 and {here[2], there[2]} == {1, 3}:
+            message += (
+                f" The checkpoint takes pictures of {there[2]} channels, this network "
+                f"of {here[2]}: check --use_grayscale."
+            )
+        else:
+            message += " The checkpoint is of another network or width."
+        raise UserError(message)
+    return present
+
+
+def _missing_message(missing, variables, available, checkpoint):
+    tops = scopes_of(sorted(available), 1)
+    message = (
+        f"{len(missing)} of {len(variables)} variables are not in the checkpoint "
+        f"{checkpoint}, first {missing[0]}; it holds {len(available)} variables "
+        f"under {', '.join(tops[:5])}."
+    )
+    suffix = "/ExponentialMovingAverage"
+    has_averages = any(name.endswith(suffix) for name in available)
+    if missing[0].endswith(suffix) and not has_averages:
+        advice = "give --moving_average_decay=0 to use the weights themselves"
+        return f"{message} It has no moving averages: {advice}."
+    if len(missing) == len(variables):
+        return message + " It is of another network: check --model_name."
+    if missing[0].rpartition("/")[0] in available:  # A slot of the optimizer.
+        return (
+            f"{message} The network fits: check --optimizer, --finetune and "
+            "--trainable_scopes."
+        )
+    return message + " Check --model_name."
+
+
+def restorer(
+    variables: Mapping[str, tf.Variable], checkpoint: str
+) -> Callable[[tf.Session], None]:
+    """A function that gives `variables` their values in a session.
+
+    It raises UserError where the checkpoint's files are damaged or incomplete.
+
+    Args:
+      variables: by their name in the checkpoint, as `fitting` returns them.
+      checkpoint: as `find` returns it.
+    """
+    saver = tf.train.Saver(variables)
+
+    def restore(session):
+        with explained_errors(checkpoint):
+            saver.restore(session, checkpoint)
+
+    return restore
+
+
+@contextlib.contextmanager
+def explained_errors(checkpoint: str) -> Iterator[None]:
+    """Turns what fails in restoring `checkpoint` into an error for the user.
+
+    Raises:
+      UserError: where its files are damaged or incomplete.
+    """
+    try:
+        yield
+    except (
+        tf.errors.DataLossError,
+        tf.errors.NotFoundError,
+        tf.errors.OutOfRangeError,
+    ) as error:
+        raise _unreadable(checkpoint, error) from error
+
+
+@contextlib.contextmanager
+def explained_save_errors(directory: str) -> Iterator[None]:
+    """Turns what fails in writing to `directory` into an error for the user.
+
+    Raises:
+      UserError: when the disk is full or cannot be written; the checkpoints before are
+        still there.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        is_saving = error.op is not None and error.op.type in _SAVING
+        if not is_saving and directory not in error.message:
+            raise
+        _remove_unfinished(directory)
+        raise UserError(
+            f"cannot write to {directory}: {errors.reason(error.message)}. The last "
+            f"checkpoint there is {latest(directory)}; make room and start again to go "
+            "on from it."
+        ) from error
+
+
+def _remove_unfinished(directory):
+    for pattern in ("*_temp", "*.tempstate*", "*.meta.tmp*"):
+        for path in pathlib.Path(directory).glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def scopes_of(names: Iterable[str], depth: int = 2) -> list[str]:
+    """The scopes of variables, down to `depth` levels, in their order."""
+    return list(dict.fromkeys("/".join(name.split("/")[:depth]) for name in names))
+
+
+def split_scopes(flag: str, value: str | None) -> list[str]:
+    """The scopes that a comma-separated flag lists.
+
+    Raises:
+      UserError: when the list holds an empty one.
+    """
+    if value is None:
+        return []
+    scopes = [scope.strip() for scope in value.split(",")]
+    if not all(scopes):
+        raise UserError(f"--{flag}={value!r} lists an empty scope")
+    return scopes
+
+
+def check_scopes(flag: str, scopes: Iterable[str], names: Sequence[str]) -> None:
+    """Checks that each of `scopes` is the beginning of one of `names`.
+
+    Raises:
+      UserError: names the scope that is not and says which scopes exist.
+    """
+    for scope in scopes:
+        if not any(name.startswith(scope) for name in names):
+            raise UserError(
+                f"--{flag}: no variable is in the scope {scope!r}; there are "
+                + ", ".join(scopes_of(names))
+            )

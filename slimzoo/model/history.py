@@ -1,0 +1,70 @@
+"""metrics.csv: what training and its evaluations have measured, step by step."""
+
+import csv
+import os
+import pathlib
+from typing import Any
+
+from slimbase import files
+
+FILE_NAME = "metrics.csv"
+COLUMNS = (
+    "step",
+    "split",  # Empty for the batches of training.
+    "loss",
+    "accuracy",  # Of training: of the batch; of evaluation: top-1.
+    "top_5",
+    "learning_rate",
+    "images_per_second",
+    "data_wait",  # Share of the time, waiting for pictures.
+)
+
+
+class History:
+    """Rows of `COLUMNS` in the order in which they were measured."""
+
+    def __init__(self, directory: str | os.PathLike):
+        """Goes on with what is in `directory`, if anything is."""
+        self._path = pathlib.Path(directory) / FILE_NAME
+
+    def rows(self) -> list[dict[str, str]]:
+        """What is written so far."""
+        try:
+            with self._path.open(newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except (UnicodeDecodeError, csv.Error):  # It is not one of ours.
+            return []
+
+    def forget_after(self, step: int) -> None:
+        """Drops what was measured after `step`, from which training goes on."""
+        rows = self.rows()
+        kept = [row for row in rows if _step(row) <= step]
+        if len(kept) < len(rows):
+            with files.replacing(self._path) as path:
+                self._write(path, kept)
+
+    def add(self, **values: Any) -> None:
+        """Adds a row; columns that are not given are empty."""
+        known = {key: _short(value) for key, value in values.items()}
+        self._write(self._path, [known])
+
+    def _write(self, path, rows):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerows(rows)
+
+
+def _step(row):
+    try:
+        return int(row["step"])
+    except (KeyError, TypeError, ValueError):  # Cut short when a process was killed.
+        return float("inf")
+
+
+def _short(value):
+    return f"{value:.6g}" if isinstance(value, float) else value

@@ -1,0 +1,88 @@
+"""Weights of the classes in the loss."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from datasets.reading import pipeline
+from slimbase.errors import UserError, unknown
+from slimzoo.model.info import ModelInfo
+
+BALANCED = "balanced"
+
+
+def read(wanted: str | None, info: ModelInfo, dataset: Any) -> np.ndarray | None:
+    """The weight of each class, float32 `[classes]`; None where all count the same.
+
+    Args:
+      wanted: None; 'balanced' for weights that make up for the classes' frequencies in
+        `dataset`, with mean 1 over its pictures; or a file of lines `class:weight`,
+        class a number or a name, which must name every class.
+      info: of the network, which says how many classes there are.
+      dataset: the split trained on, a `slim.dataset.Dataset`.
+
+    Raises:
+      UserError: when the file cannot be read as that, or a class has no pictures.
+    """
+    if wanted is None:
+        return None
+    names = info.labels or [str(i) for i in range(info.num_classes or 0)]
+    weights = (
+        _balanced(info, dataset, names)
+        if wanted == BALANCED
+        else _from_file(wanted, names)
+    )
+    told = (f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
+    logging.info("Class weights: %s", ", ".join(list(told)[:20]))
+    return np.asarray(weights, np.float32)
+
+
+def _balanced(info, dataset, names):
+    counts = count(dataset)[info.labels_offset :]
+    if missing := [n for n, c in zip(names, counts, strict=True) if not c]:
+        raise UserError(
+            f"--class_weights={BALANCED}: there are no pictures of {missing[0]} to "
+            "train on; give a file of weights"
+        )
+    return counts.sum() / (len(counts) * counts)
+
+
+def count(dataset: Any) -> np.ndarray:
+    """How many records of a `slim.dataset.Dataset` have each label, int `[classes]`."""
+    counts = np.zeros(dataset.num_classes, np.int64)
+    for _, _, labels in pipeline.labels(dataset):
+        counts += np.bincount(labels, minlength=len(counts))[: len(counts)]
+    return counts
+
+
+def _from_file(path, names):
+    try:
+        lines = pathlib.Path(path).read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"cannot read --class_weights={path}: {error}; give a file of lines "
+            f"`class:weight`, or '{BALANCED}'"
+        ) from error
+    weights = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        key, _, value = line.rpartition(":")
+        try:
+            weight = float(value)
+            if not (key and 0 <= weight < float("inf")):
+                raise ValueError
+        except ValueError as error:
+            raise UserError(
+                f"{path}, line {number}: expected `class:weight`, got {line!r}"
+            ) from error
+        name = key.strip()
+        name = names[int(name)] if name.isdigit() and int(name) < len(names) else name
+        if name not in names:
+            raise unknown(f"{path}, line {number}: no class {name!r}", name, names)
+        weights[name] = weight
+    if missing := [name for name in names if name not in weights]:
+        raise UserError(f"{path} gives no weight for the class {missing[0]}")
+    return [weights[name] for name in names]

@@ -1,0 +1,1 @@
+"""The networks: their list, published weights and complexity."""

@@ -1,0 +1,179 @@
+"""Published checkpoints: choosing one, getting it, making it ready to be used."""
+
+import itertools
+import pathlib
+import shutil
+from collections.abc import Iterable, Iterator
+
+from absl import logging
+
+from datasets import imagenet
+from nets.nets_factory import NETWORKS
+from nets.published import PublishedCheckpoint
+from nets.registry import Network
+from slimbase import files, locks
+from slimbase.errors import UserError
+from slimbase.fetch import archives, mirrors
+from slimzoo.config.zoo import DownloadConfig
+from slimzoo.model import checkpoints
+from slimzoo.model import info as model_info
+
+
+def fetch(config: DownloadConfig) -> str:
+    """Makes a published checkpoint ready, unless it is there already.
+
+    It gets a directory of its own in `checkpoint_dir`, with a model.json, which is
+    whole or not there.
+
+    Returns:
+      The path of the checkpoint, as `--checkpoint_path` takes it.
+
+    Raises:
+      UserError: for what the user can mend.
+    """
+    if not config.checkpoint_dir:
+        raise UserError("--checkpoint_dir is missing: give where to put checkpoints")
+    published = choose(config)
+    directory = pathlib.Path(config.checkpoint_dir)
+    target = directory / published.name
+    with locks.locked(directory):
+        if found := checkpoints.latest(str(target)):
+            logging.info("%s is there already.", found)
+            return found
+        if target.exists():
+            raise UserError(
+                f"there is no checkpoint in {target}: {files.listing(str(target))}. "
+                "Move it away to get it anew."
+            )
+        download = directory / f".{published.name}.tar.gz"
+        archive = mirrors.fetch(published.url, download, config.mirror)
+        try:
+            _unpack(archive, target, published)
+        finally:
+            download.unlink(missing_ok=True)
+    return checkpoints.latest(str(target)) or ""
+
+
+def choose(config: DownloadConfig) -> PublishedCheckpoint:
+    """The published checkpoint that `config` describes; of several, the likeliest.
+
+    Raises:
+      UserError: if there is none.
+    """
+    if not config.model_name:
+        raise UserError("--model_name is missing; list_models.py lists the networks")
+    network = NETWORKS[config.model_name]
+    if not network.checkpoints:
+        known = [other.name for other in NETWORKS.values() if other.checkpoints]
+        raise UserError(
+            f"no checkpoint of {network.name} was published; there are some of "
+            f"{', '.join(sorted(known))}"
+        )
+    fitting = [c for c in network.checkpoints if _fits(c, network, config)]
+    if not fitting:
+        raise UserError(
+            f"no such checkpoint of {network.name} was published. There are:\n"
+            + "\n".join(_overview(network.checkpoints))
+        )
+    best = max(fitting, key=lambda c: _preference(c, network))
+    if len(fitting) > 1:
+        logging.info(
+            "%d published checkpoints of %s fit; taking that of %s. There are:\n%s",
+            *(len(fitting), network.name, _description(best)),
+            "\n".join(_overview(fitting)),
+        )
+    return best
+
+
+def _fits(
+    checkpoint: PublishedCheckpoint, network: Network, config: DownloadConfig
+) -> bool:
+    own_width = getattr(network.function, "keywords", {}).get("depth_multiplier", 1.0)
+    wanted = (
+        (config.depth_multiplier, checkpoint.depth_multiplier or own_width),
+        (config.image_size, checkpoint.image_size),
+        (config.date and config.date.replace("_", "-"), checkpoint.date),
+        (config.quantized, checkpoint.quantized),
+    )
+    return all(value in (None, fact) for value, fact in wanted)
+
+
+def _preference(checkpoint: PublishedCheckpoint, network: Network) -> tuple:
+    return (
+        checkpoint.depth_multiplier is None,
+        not checkpoint.quantized,
+        checkpoint.image_size == network.image_size,
+        checkpoint.date or "",
+        checkpoint.image_size,
+    )
+
+
+def _description(checkpoint: PublishedCheckpoint, sizes: str = "") -> str:
+    width = checkpoint.depth_multiplier
+    facts = [
+        f"--depth_multiplier={width:g}" if width else "",
+        f"--image_size={sizes or checkpoint.image_size}",
+        f"--date={checkpoint.date}" if checkpoint.date else "",
+        "--quantized" if checkpoint.quantized else "",
+    ]
+    return " ".join(filter(None, facts))
+
+
+def _overview(found: Iterable[PublishedCheckpoint]) -> Iterator[str]:
+    """A line for those that differ in size only."""
+
+    def but_size(checkpoint):
+        width = checkpoint.depth_multiplier or 0
+        return width, checkpoint.date or "", checkpoint.quantized
+
+    for _, group in itertools.groupby(sorted(found, key=but_size), but_size):
+        alike = list(group)
+        sizes = "|".join(str(c.image_size) for c in alike)
+        yield f"  {_description(alike[0], sizes)}"
+
+
+def _unpack(
+    archive: pathlib.Path, target: pathlib.Path, published: PublishedCheckpoint
+) -> None:
+    """Makes `target` of an archive; it is there whole or not at all."""
+    work = target.with_name(f".{target.name}.unpacking")
+    shutil.rmtree(work, ignore_errors=True)  # Of a process that was killed.
+    try:
+        work.mkdir()
+        archives.extract_tarball(archive, work)
+        checkpoint = _checkpoint_in(work, archive)
+        checkpoints.shapes(str(checkpoint))  # Can it be read?
+        _info(published).write(str(checkpoint.parent))
+        state = f'model_checkpoint_path: "{checkpoint.relative_to(work)}"\n'
+        (work / "checkpoint").write_text(state, "utf-8")
+        work.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _checkpoint_in(work: pathlib.Path, archive: pathlib.Path) -> pathlib.Path:
+    """The checkpoint that was unpacked; of several, the moving averages in `ema`."""
+    indices = work.rglob("*.index")
+    found = [path.with_name(path.name.removesuffix(".index")) for path in indices]
+    found = found or list(work.rglob("*.ckpt"))  # Of the old V1 format.
+    if not found:
+        raise UserError(f"there is no checkpoint in {archive}")
+    return min(found, key=lambda path: (path.parent.name != "ema", path))
+
+
+def _info(published: PublishedCheckpoint) -> model_info.ModelInfo:
+    return model_info.ModelInfo(
+        model_name=published.network,
+        labels_offset=published.labels_offset,
+        image_size=(published.image_size, published.image_size),
+        channels=NETWORKS[published.network].channels,
+        preprocessing_name=published.preprocessing,
+        use_grayscale=False,
+        dataset_name="imagenet",
+        num_classes=published.classes,
+        labels=imagenet.readable_names(published.classes),
+        quantize=published.quantized,
+        network_arguments=published.network_arguments or None,
+    )
