@@ -17,6 +17,7 @@ import tensorflow.compat.v1 as tf
 from PIL import ExifTags, Image
 
 from slimbase.graph import session_config
+from slimbase.pictures import jpegs
 
 MAX_PIXELS = 120_000_000  # Medium-format cameras have 102 million.
 MAX_BYTES = 500_000_000
@@ -213,8 +214,11 @@ def refuse_damaged_jpeg(content: bytes) -> None:
     """Finds damage that TensorFlow's decoder goes over: the rest would be noise.
 
     Raises:
-      PictureError: if it is cut short, or parts of it are missing or wrong.
+      PictureError: if it is cut short, parts of it are missing or wrong, or it is of a
+        kind that is not decoded.
     """
+    if kind := jpegs.undecodable_kind(content):
+        raise PictureError(f"is a {kind}, which TensorFlow does not decode")
     message = jpeg_complaint(content)
     if re.search("premature end", message, re.IGNORECASE):
         raise PictureError("is truncated")
@@ -233,6 +237,8 @@ def jpeg_complaint(content: bytes) -> str:
     All of its code is read, but an eighth of its sides made: a fraction of the time
     that TensorFlow takes.
     """
+    if kind := jpegs.undecodable_kind(content):
+        return f"{kind} is not decoded"
     try:
         simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, min_factor=1)
     except (ValueError, RuntimeError) as error:

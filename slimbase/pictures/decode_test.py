@@ -63,6 +63,7 @@ ODD = {
     "l_trns.png": ((64, 64), (0, 0, BLACK), (32, 32, WHITE)),
     "lena_gray.png": ((26, 51), (13, 25, (89, 89, 89))),
     "lena_rgba.png": ((26, 51), (0, 0, WHITE), (13, 25, (152, 59, 79))),
+    "lossless_gray.jpg": "is a lossless JPEG, which TensorFlow does not decode",
     "multiple_comments.gif": ((100, 100), (0, 0, BLUE_SKY), (50, 50, (30, 144, 255))),
     "p_trns_single.png": ((64, 64), (30, 30, WHITE), (0, 0, (255, 0, 0))),
     "pil_sample_cmyk.jpg": ((100, 100), (1, 5, (255, 14, 23)), (50, 2, BLACK)),

@@ -70,3 +70,42 @@ def test_exif_is_told(colors):
     exif[0x0112] = 6
     Image.fromarray(colors).save(content, "JPEG", exif=exif)
     assert jpegs.facts_if_sound(content.getvalue()) == (32, 48, True)
+
+
+def segment(marker, content=b""):
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def headers(frame, bits=8, before=b""):
+    """A JPEG up to its first scan."""
+    size = bytes([bits, 0, 8, 0, 8, 1, 1, 0x11, 0])
+    return b"\xff\xd8" + before + segment(frame, size) + segment(0xDA, b"\1\1\0\0\0\0")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (headers(0xC0), None),
+        (headers(0xC2), None),
+        (headers(0xC9), None),  # Arithmetic coding is decoded.
+        (headers(0xC3), "lossless JPEG"),
+        (headers(0xCB), "lossless JPEG"),
+        (headers(0xC5), "hierarchical JPEG"),
+        (headers(0xC1, bits=12), "JPEG of 12 bits"),
+        (
+            headers(0xC3, before=segment(0xE1, b"\xff\xc0 in a segment")),
+            "lossless JPEG",
+        ),
+        (headers(0xC0, before=segment(0xFE, b"\xff\xc3 in a comment")), None),
+        # libjpeg skips surplus and filler bytes before a marker.
+        (headers(0xC3, before=b"surplus\xff\0\xff\xff\xff"), "lossless JPEG"),
+        (headers(0xC3, before=b"\xff\xd0\xff\1"), "lossless JPEG"),
+        (headers(0xC4), None),
+        (headers(0xC0)[:9], None),
+        (b"", None),
+        (b"\xff\xd8\xff", None),
+        (b"\xff\xd8\xff\xe1\0\0\xff\xc3\0\x0b\x08", "lossless JPEG"),
+    ],
+)
+def test_kinds_that_decoders_must_not_be_given(content, kind):
+    assert jpegs.undecodable_kind(content) == kind

@@ -65,7 +65,12 @@ def gradients(build, shapes, *arguments, has_amx=None, batch_known=True):
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_gradients_of_convolutions_are_tensorflows(name, has_amx):
     *shapes, strides, padding = CONVOLUTIONS[name]
-    expected, _ = gradients(convolve, shapes, strides, padding)
+    try:
+        expected, _ = gradients(convolve, shapes, strides, padding)
+    except tf.errors.InvalidArgumentError:
+        if name != "groups":
+            raise
+        pytest.skip("TensorFlow has no gradients of grouped convolutions on this CPU")
     known = name != "1x1, many channels"
     actual, kinds = gradients(
         *(convolve, shapes, strides, padding), has_amx=has_amx, batch_known=known
