@@ -1,1 +1,1 @@
-"""The foundation: knows no network, no data set and no command."""
+"""The foundation, which knows no network, no data set and no command."""

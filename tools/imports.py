@@ -53,6 +53,10 @@ DATASETS_FLOORS: Floors = (
 FACES = ("slimzoo.*", "slimzoo.config", "*")
 
 _TITLES = {"slimzoo.*": "faces", "*": "commands"}
+_PURPOSES = {
+    "slimzoo.*": "What programs import: modules that hand on what lives in a room.",
+    "*": "The scripts.",
+}
 _IMPORT = re.compile(r"\bimport_module$")
 
 
@@ -232,6 +236,14 @@ def drawing() -> str:
 def title(room: str) -> str:
     """What a room of `FLOORS` is called."""
     return _TITLES.get(room, room)
+
+
+def purpose(room: str) -> str:
+    """What a room of `FLOORS` is for: the first line of its package's docstring."""
+    if room in _PURPOSES:
+        return _PURPOSES[room]
+    source = ROOT.joinpath(*room.split("."), "__init__.py").read_text("utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 
 def _node(room: str) -> str:

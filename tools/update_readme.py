@@ -161,10 +161,11 @@ def _drawing() -> str:
 
 def _floors() -> str:
     rows = [
-        [str(number), ", ".join(f"`{imports.title(room)}`" for room in floor)]
-        for number, floor in enumerate(imports.FLOORS, 1)
+        [str(number), f"`{imports.title(room)}`", imports.purpose(room)]
+        for number, floor in reversed([*enumerate(imports.FLOORS, 1)])
+        for room in floor
     ]
-    return listing.markdown([["floor", "rooms"], *rows])
+    return listing.markdown([["floor", "room", ""], *rows])
 
 
 def _exports() -> dict[str, dict[str, Any]]:

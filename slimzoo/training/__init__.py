@@ -1,1 +1,1 @@
-"""Training."""
+"""Training: the graph, the session with its hooks, and validation."""
