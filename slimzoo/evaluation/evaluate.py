@@ -375,7 +375,7 @@ def _write_report(config, info, facts, metrics, answers, dataset):
             calibration.confidence,
             calibration.accuracy,
         ),
-        mistakes=_shown(answers.mistakes(), names, dataset, report.Mistake),
+        mistakes=_shown(answers.mistakes(), names, dataset, report.ShownMistake),
         history=_history(trained_in),
     )
     directory = pathlib.Path(config.eval_dir)

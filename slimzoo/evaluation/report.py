@@ -2,23 +2,21 @@
 
 import base64
 import dataclasses
-import html
 import math
-import operator
 import os
 import pathlib
-import string
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from slimbase import files
+from slimbase import files, html
 from slimzoo.evaluation import plots
+from slimzoo.evaluation.metrics import TOP_K
 
 _UNKNOWN = "\N{EN DASH}"
-_SCORES = operator.itemgetter("precision", "recall", "f1")
+_WIDE_INCHES = 6
 _CAPTIONS = {
     "confusion-matrix": "Number of images of each true class (row) by the class that "
     "was predicted (column). Colour is the share of the true class.",
@@ -32,15 +30,15 @@ _CAPTIONS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Mistake:
-    """An image that was taken for another class.
+class ShownMistake:
+    """An image that was taken for another class, as a reader sees it.
 
     Attributes:
-      thumbnail: a JPEG or PNG file's content.
-      true_name: its class.
-      predicted_name: the class with the highest probability.
-      confidence: that probability, in [0, 1].
-      identity: file or record that it is from.
+      thumbnail: the content of a JPEG or PNG file.
+      true_name: name of the image's class.
+      predicted_name: name of the class with the highest probability.
+      confidence: probability of the predicted class, in [0, 1].
+      identity: file or record that the image is from.
     """
 
     thumbnail: bytes
@@ -52,7 +50,7 @@ class Mistake:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a report shows. Numbers may be nan: a dash stands for them.
+    """What a report shows. Numbers may be nan, which is shown as a dash.
 
     Attributes:
       title: model and data set.
@@ -60,7 +58,7 @@ class Report:
       headline: `count` of images; `top_1`, `top_5` and `expected_calibration_error`
         in [0, 1]; `loss` in nats; `macro` and `weighted`, each with `precision`,
         `recall` and `f1` in [0, 1].
-      names: of the classes.
+      names: names of the classes.
       matrix: int `[classes, classes]`, rows true and columns predicted classes.
       precision: float `[classes]` in [0, 1].
       recall: float `[classes]` in [0, 1].
@@ -68,7 +66,7 @@ class Report:
       support: int `[classes]`, number of images.
       calibration: edges `[bins + 1]`, counts `[bins]`, mean confidence `[bins]` and
         accuracy `[bins]` of the bins of confidence.
-      mistakes: the most confident ones, in the order in which they are shown.
+      mistakes: the most confident mistakes, in the order in which they are shown.
       history: rows of `slimzoo.model.history.History`; without any, no training curves.
     """
 
@@ -82,7 +80,7 @@ class Report:
     f1: np.ndarray
     support: np.ndarray
     calibration: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-    mistakes: tuple[Mistake, ...] = ()
+    mistakes: tuple[ShownMistake, ...] = ()
     history: Sequence[dict[str, str]] = ()
 
 
@@ -92,18 +90,18 @@ def write(path: str | os.PathLike, content: Report) -> None:
     Raises:
       UserError: when `path` cannot be written.
     """
-    template = pathlib.Path(__file__).with_name("report.html").read_text("utf-8")
-    parts = {
-        "headline": _headline(content),
-        "averages": _averages(content),
-        "facts": _facts(content),
-        "mistakes": _mistakes(content),
-        "figures": map(_figure, _figures(content)),
-        "classes": _classes(content),
-    }
-    page = string.Template(template).substitute(
-        {name: "\n".join(lines) for name, lines in parts.items()},
-        title=html.escape(content.title),
+    page = html.render(
+        pathlib.Path(__file__).with_name("report.html"),
+        title=content.title,
+        cards=_cards(content),
+        headline=content.headline,
+        facts=content.facts,
+        figures=map(_plot, _figures(content)),
+        captions=_CAPTIONS,
+        mistakes=content.mistakes,
+        classes=_classes(content),
+        percent=_percent,
+        data_uri=_data_uri,
     )
     with files.replacing(path) as temporary:
         # Names of files may hold bytes that are no UTF-8.
@@ -134,34 +132,41 @@ def _figures(content: Report) -> Iterator[Figure]:
         yield curves
 
 
-def _figure(figure):
-    name = str(figure.get_label())
-    wide = " wide" if figure.get_figwidth() > 6 else ""  # Inches.
-    return (
-        f'<figure class="plot{wide}" id="{name}">'
-        f'<div class="scroll">{plots.to_svg(figure)}</div>'
-        f"<figcaption>{_CAPTIONS[name]}</figcaption></figure>"
-    )
+class _Plot(NamedTuple):
+    """A figure on the page."""
+
+    name: str
+    svg: str
+    is_wide: bool
 
 
-def _headline(content):
+def _plot(figure: Figure) -> _Plot:
+    wide = figure.get_figwidth() > _WIDE_INCHES
+    return _Plot(str(figure.get_label()), plots.to_svg(figure), wide)
+
+
+class _Card(NamedTuple):
+    """A number of the headline, formatted."""
+
+    name: str
+    value: str
+    note: str
+
+
+def _cards(content: Report) -> Iterator[_Card]:
     numbers, classes = content.headline, len(content.names)
     one, five = (_error(numbers[top], numbers["count"]) for top in ("top_1", "top_5"))
-    if classes <= 5:
+    if classes <= TOP_K:
         five = f"there are only {classes} classes"
     calibration = numbers["expected_calibration_error"]
-    yield _card("Top-1", _percent(numbers["top_1"]), one)
-    yield _card("Top-5", _percent(numbers["top_5"]), five)
-    yield _card("Loss", _number(numbers["loss"]), "cross entropy, nats")
-    yield _card("Calibration error", _percent(calibration), "expected")
-    yield _card("Images", f"{numbers['count']:,}", "each counted once")
+    yield _Card("Top-1", _percent(numbers["top_1"]), one)
+    yield _Card("Top-5", _percent(numbers["top_5"]), five)
+    yield _Card("Loss", _number(numbers["loss"]), "cross entropy, nats")
+    yield _Card("Calibration error", _percent(calibration), "expected")
+    yield _Card("Images", f"{numbers['count']:,}", "each counted once")
 
 
-def _card(name, value, note):
-    return f"<div><dt>{name}</dt><dd>{value} <small>{note}</small></dd></div>"
-
-
-def _error(share, count):
+def _error(share: float, count: int) -> str:
     """The standard error of a share of `count` images."""
     if not count or math.isnan(share):
         return ""
@@ -169,65 +174,41 @@ def _error(share, count):
     return f"± {_percent(error)} standard error"
 
 
-def _averages(content):
-    for name in ("macro", "weighted"):
-        values = content.headline[name]
-        yield _row(name.capitalize(), *map(_percent, _SCORES(values)))
+class _ClassRow(NamedTuple):
+    """A class in the table of classes.
+
+    Attributes:
+      name: the class.
+      support: number of its images.
+      scores: precision, recall and F1 in [0, 1], or nan.
+      taken_for: the class that most of its mistakes were taken for, with their number.
+    """
+
+    name: str
+    support: int
+    scores: tuple[float, float, float]
+    taken_for: str
 
 
-def _facts(content):
-    for name, value in content.facts.items():
-        yield f'<tr><th scope="row">{_text(name)}</th><td>{_text(value)}</td></tr>'
-
-
-def _mistakes(content):
-    if content.headline["top_1"] == 1:
-        yield f"<p>None: all {content.headline['count']:,} images were recognized.</p>"
-    elif not content.mistakes:
-        yield "<p>No pictures of mistakes were kept.</p>"
-    else:
-        yield '<p class="note">Class predicted, its probability, true class.</p>'
-        yield '<ul class="grid">'
-        yield from map(_mistake, content.mistakes)
-        yield "</ul>"
-
-
-def _mistake(mistake):
-    png = mistake.thumbnail.startswith(b"\x89PNG")
-    data = base64.b64encode(mistake.thumbnail).decode()
-    true, predicted = _text(mistake.true_name), _text(mistake.predicted_name)
-    return (
-        f'<li><img src="data:image/{"png" if png else "jpeg"};base64,{data}" '
-        f'alt="An image of {true}, taken for {predicted}">'
-        f'<p><span class="no">{predicted}</span> {_percent(mistake.confidence)}<br>'
-        f'in truth {true}</p><p class="id">{_text(mistake.identity)}</p></li>'
-    )
-
-
-def _classes(content):
+def _classes(content: Report) -> Iterator[_ClassRow]:
     wrong = content.matrix.copy()
     np.fill_diagonal(wrong, 0)
     most = wrong.argmax(axis=1)
-    scores = np.stack([content.precision, content.recall, content.f1], axis=1)
-    for index, name in enumerate(content.names):
+    scores = zip(content.precision, content.recall, content.f1, strict=True)
+    for index, (name, own) in enumerate(zip(content.names, scores, strict=True)):
         times = wrong[index, most[index]]
-        taken = f"{_text(content.names[most[index]])} ({times:,})" if times else ""
-        cells = f"{content.support[index]:,}", *map(_percent, scores[index])
-        yield _row(_text(name), *cells, last=f"<td>{taken}</td>")
+        taken_for = f"{content.names[most[index]]} ({times:,})" if times else ""
+        yield _ClassRow(name, content.support[index], own, taken_for)
 
 
-def _row(name, *numbers, last=""):
-    cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
-    return f'<tr><th scope="row">{name}</th>{cells}{last}</tr>'
+def _data_uri(picture: bytes) -> str:
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
-def _text(value):
-    return html.escape(str(value))
-
-
-def _percent(share):
+def _percent(share: float) -> str:
     return _UNKNOWN if math.isnan(share) else f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
-def _number(value):
+def _number(value: float) -> str:
     return _UNKNOWN if math.isnan(value) else f"{value:.4g}"

@@ -27,8 +27,10 @@ def _thumbnail(color, kind):
 
 
 MISTAKES = (
-    report.Mistake(_thumbnail(MAGENTA, "PNG"), "bee", "cow", 0.987, f"dir/{EVIL}.jpg"),
-    report.Mistake(_thumbnail(LIME, "JPEG"), "cow", "bee", 0.6, "bad \udcff name"),
+    report.ShownMistake(
+        _thumbnail(MAGENTA, "PNG"), "bee", "cow", 0.987, f"dir/{EVIL}.jpg"
+    ),
+    report.ShownMistake(_thumbnail(LIME, "JPEG"), "cow", "bee", 0.6, "bad \udcff name"),
 )
 
 
