@@ -67,13 +67,13 @@ def test_one_word_fine_tunes_the_head_and_says_what_it_does(
         *(*FLOWERS_FROM_IMAGENET, f"--dataset_dir={flowers}", "--finetune=head"),
         *(f"--checkpoint_path={published}", f"--train_dir={tmp_path}"),
     )
-    told = run(*command, "--show_variables", "--freeze_batch_norm").stderr
-    assert "135 variables restored" in told
-    assert "excluded  2 start anew: MobilenetV1/Logits" in told
-    assert "batch norm is frozen" in told
-    assert "543 images" in told and "135.8 steps/epoch" in told
-    assert "MobilenetV1/Conv2d_0/weights [3, 3, 3, 8]: restored, frozen" in told
-    assert "Logits/Conv2d_1c_1x1/biases [5]: new, trained" in told
+    output = run(*command, "--show_variables", "--freeze_batch_norm").stderr
+    assert "135 variables restored" in output
+    assert "excluded  2 start anew: MobilenetV1/Logits" in output
+    assert "batch norm is frozen" in output
+    assert "543 images" in output and "135.8 steps/epoch" in output
+    assert "MobilenetV1/Conv2d_0/weights [3, 3, 3, 8]: restored, frozen" in output
+    assert "Logits/Conv2d_1c_1x1/biases [5]: new, trained" in output
     before = tf.train.load_checkpoint(str(published / "mobilenet_v1_0.25_128.ckpt"))
     after = tf.train.load_checkpoint(str(tmp_path))
     for name in ("weights", "BatchNorm/moving_mean", "BatchNorm/gamma"):
@@ -88,7 +88,7 @@ def test_evaluation_while_training_keeps_the_best(shapes, tmp_path):
         "".join(f"{i}:{1 + i / 10}\n" for i in range(10))
     )
     train_dir = tmp_path / "train"
-    told = run(
+    output = run(
         *(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={train_dir}"),
         *("--max_number_of_steps=20", "--eval_every_steps=2", "--learning_rate=1e-9"),
         *("--stop_after_evaluations=2", "--keep_checkpoints=2"),
@@ -97,9 +97,9 @@ def test_evaluation_while_training_keeps_the_best(shapes, tmp_path):
         *("--cutmix_alpha=1", "--random_erasing=0.5", "--moving_average_decay=0.9"),
         *(f"--class_weights={tmp_path / 'weights.txt'}", "--log_every_n_steps=2"),
     ).stderr
-    assert "16 = 8 images x 2 batches" in told
-    assert re.search(r"learning rate 1e-09 cosine, \S+ at the end; to step 20", told)
-    assert "Stopped early" in told or "stopping" in told
+    assert "16 = 8 images x 2 batches" in output
+    assert re.search(r"learning rate 1e-09 cosine, \S+ at the end; to step 20", output)
+    assert "Stopped early" in output or "stopping" in output
     evaluations = [row for row in rows(train_dir) if row["split"] == "test"]
     steps = [int(row["step"]) for row in evaluations]
     accuracies = [float(row["accuracy"]) for row in evaluations]
@@ -133,13 +133,13 @@ def test_signals_save_and_training_goes_on_from_there(shapes, tmp_path, number):
     process = start(*command, "--max_number_of_steps=100000", "--log_every_n_steps=1")
     wait_for(tmp_path / "metrics.csv", process)
     process.send_signal(number)
-    told = process.communicate(timeout=SECONDS)[1]
-    assert process.returncode == 0, told
-    assert f"Stopped by {signal.Signals(number).name} at step" in told
+    output = process.communicate(timeout=SECONDS)[1]
+    assert process.returncode == 0, output
+    assert f"Stopped by {signal.Signals(number).name} at step" in output
     step = loads(tmp_path)
     assert step > 0
-    told = run(*command, f"--max_number_of_steps={step + 1}").stderr
-    assert f"Resuming from {tmp_path}/model.ckpt-{step}, step {step}" in told
+    output = run(*command, f"--max_number_of_steps={step + 1}").stderr
+    assert f"Resuming from {tmp_path}/model.ckpt-{step}, step {step}" in output
     assert loads(tmp_path) == step + 1
 
 
@@ -170,15 +170,17 @@ def test_killed_at_any_moment_it_loses_no_checkpoint(shapes, tmp_path, kills):
         reached = step
         if (tmp_path / "best" / "checkpoint").exists():
             loads(tmp_path / "best")
-    told = run(*command, f"--max_number_of_steps={reached + 1}").stderr
-    assert f"step {reached}" in told
+    output = run(*command, f"--max_number_of_steps={reached + 1}").stderr
+    assert f"step {reached}" in output
     assert loads(tmp_path) == reached + 1
     steps = [int(row["step"]) for row in rows(tmp_path) if row["split"]]
     assert steps == sorted(set(steps))
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_and_the_older_checkpoint_stays(shapes, trained, tmp_path):
+def test_a_full_disk_is_reported_and_the_older_checkpoint_stays(
+    shapes, trained, tmp_path
+):
     """As far as a limit of the size of files stands for one."""
     command = (
         *(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={tmp_path}"),
@@ -190,10 +192,10 @@ def test_a_full_disk_is_told_and_the_older_checkpoint_stays(shapes, trained, tmp
         resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
 
     process = start(*command, "--max_number_of_steps=5", preexec_fn=limit)
-    told = process.communicate(timeout=SECONDS)[1]
+    output = process.communicate(timeout=SECONDS)[1]
     assert process.returncode == 1
-    assert "Traceback" not in told
-    assert "cannot write" in told and "model.ckpt-3" in told
+    assert "Traceback" not in output
+    assert "cannot write" in output and "model.ckpt-3" in output
     assert loads(tmp_path) == 3
     assert not list(tmp_path.glob("*temp*"))
 
@@ -211,11 +213,11 @@ def test_loss_that_is_no_number_keeps_the_good_checkpoint(shapes, tmp_path):
 
 @pytest.mark.slow
 def test_a_config_file_repeats_a_run(shapes, trained, tmp_path):
-    told = run(
+    output = run(
         *("train_image_classifier.py", f"--config={trained / 'config.json'}"),
         *(f"--train_dir={tmp_path}", "--max_number_of_steps=2"),
     ).stderr
-    assert "Training mobilenet_v1_025 on shapes" in told and "to step 2" in told
+    assert "Training mobilenet_v1_025 on shapes" in output and "to step 2" in output
     assert loads(tmp_path) == 2
     first, second = (
         json.loads((path / "config.json").read_text()) for path in (trained, tmp_path)
@@ -269,16 +271,16 @@ def test_nothing_is_left_in_the_temporary_directory(shapes, tmp_path):
     environment = os.environ | {"TMPDIR": str(temporary)}
     command = (*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={tmp_path}/t")
     process = start(*command, env=environment)
-    told = process.communicate(timeout=2 * SECONDS)[1]
-    assert process.returncode == 0, told
+    output = process.communicate(timeout=2 * SECONDS)[1]
+    assert process.returncode == 0, output
     assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_quantization_aware_training_from_a_float_network(shapes, trained, tmp_path):
     command = (*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={tmp_path}")
-    told = run(*command, f"--checkpoint_path={trained}", "--quantize_delay=0").stderr
-    assert "137 variables restored" in told
+    output = run(*command, f"--checkpoint_path={trained}", "--quantize_delay=0").stderr
+    assert "137 variables restored" in output
     name = "MobilenetV1/MobilenetV1/Conv2d_0/weights_quant/min"
     assert name in dict(tf.train.list_variables(str(tmp_path)))
     result = run(
@@ -288,11 +290,11 @@ def test_quantization_aware_training_from_a_float_network(shapes, trained, tmp_p
     )
     assert "as if in 8 bits" in result.stderr
     lite = tmp_path / "lite" / "network.tflite"
-    told = call(
+    output = call(
         *("export_inference_graph.py", f"--checkpoint_path={tmp_path}"),
         *("--format=tflite", f"--dataset_dir={shapes}", f"--output_file={lite}"),
     ).stdout
-    assert "uint8 [1, 64, 64, 3]" in told and "uint8 [1, 10]" in told
+    assert "uint8 [1, 64, 64, 3]" in output and "uint8 [1, 10]" in output
     run(*command, "--max_number_of_steps=4")  # It stays what it was.
     assert name in dict(tf.train.list_variables(str(tmp_path)))
     assert json.loads((tmp_path / "model.json").read_text())["quantize"]

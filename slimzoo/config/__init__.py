@@ -1,7 +1,7 @@
 """The options of each command, a frozen dataclass each.
 
-The names below are for programs; the modules of slimzoo import them from where they are
-defined.
+The names below are for programs; modules of slimzoo import them from the modules that
+define them.
 """
 
 from slimzoo.config.classify import ClassifyConfig

@@ -9,7 +9,7 @@ from slimzoo.config.shared import Data, Model, Weights
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quantization:
-    """Options of numbers of fewer bits."""
+    """Options of the numbers in a TensorFlow Lite file."""
 
     title: ClassVar = "Quantization"
 
@@ -23,7 +23,7 @@ class Quantization:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Verification:
     """Options of the comparison that an export must pass."""
 
     title: ClassVar = "Comparison with the checkpoint"
@@ -47,7 +47,7 @@ class Comparison:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportConfig(Model, Data, Weights, Quantization, Comparison):
+class ExportConfig(Model, Data, Weights, Quantization, Verification):
     """Options of export."""
 
     title: ClassVar = "Export"

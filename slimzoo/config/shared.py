@@ -8,7 +8,7 @@ from slimbase.command_line.options import option, recorded
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
-    """Options that say which network it is and what it sees."""
+    """Options of the network and of its input."""
 
     title: ClassVar = "Network"
 
@@ -29,7 +29,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Data:
-    """Options that say what the pictures are."""
+    """Options of the data set."""
 
     title: ClassVar = "Data set"
 
@@ -39,7 +39,7 @@ class Data:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BadRecords:
-    """Options of whatever reads all pictures of a split."""
+    """Options of commands that read all pictures of a split."""
 
     title: ClassVar = "Data set"
 
@@ -63,7 +63,7 @@ class Devices:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Options that say which weights of a checkpoint are used."""
+    """Options of the choice of weights in a checkpoint."""
 
     title: ClassVar = "Weights"
 
@@ -76,7 +76,7 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inference(Model, Devices, Weights):
-    """Options of whatever uses a trained network."""
+    """Options of commands that use a trained network."""
 
     title: ClassVar = "Computation"
 

@@ -9,7 +9,7 @@ from slimzoo.config.shared import BadRecords, Data, Devices, Model
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Start:
-    """Options of what training starts from."""
+    """Options of the start of training."""
 
     title: ClassVar = "Where training starts"
 
@@ -102,7 +102,7 @@ class Schedule:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Loss:
-    """Options of the loss and of what is averaged over steps."""
+    """Options of the loss and of averages over steps."""
 
     title: ClassVar = "Loss, regularization and averages"
 
@@ -137,7 +137,7 @@ class Loss:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Precision:
-    """Options of the numbers that are computed with."""
+    """Options of the numbers in computations."""
 
     title: ClassVar = "Precision"
 
@@ -180,7 +180,7 @@ class Validation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Traces:
-    """Options of what training leaves behind."""
+    """Options of logs, summaries and checkpoints."""
 
     title: ClassVar = "Logs and checkpoints"
 
@@ -282,3 +282,10 @@ class TrainConfig(
     seed: int | None = option(
         None, "Seed of initial weights, order of pictures, distortions and dropout."
     )
+
+    @property
+    def global_batch(self) -> int:
+        """Images per step, over all clones and workers that a step waits for."""
+        workers = self.replicas_to_aggregate if self.sync_replicas else 1
+        clones = self.num_clones * self.accumulate_gradients
+        return self.batch_size * clones * workers

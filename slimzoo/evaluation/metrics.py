@@ -1,4 +1,4 @@
-"""What evaluation counts, exactly, one batch after the other."""
+"""The counts of an evaluation, exact and batch by batch."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ CALIBRATION_BINS = 15
 
 def headline(means: Mapping[str, float], num_classes: int | None) -> str:
     """`Metrics.means` in a line; top-5 where it says something."""
-    told = f"top-1 {means['top_1']:.2%}"
+    text = f"top-1 {means['top_1']:.2%}"
     if num_classes is None or num_classes > TOP_K:
-        told += f", top-5 {means['top_5']:.2%}"
-    return f"{told}, loss {means['loss']:.4f}"
+        text += f", top-5 {means['top_5']:.2%}"
+    return f"{text}, loss {means['loss']:.4f}"
 
 
 class Metrics:
@@ -25,19 +25,20 @@ class Metrics:
 
     Attributes:
       count: number of images.
-      top_1: images whose label has the highest logit.
-      top_5: images whose label is among the five highest, or all if there are fewer.
-      loss: sum of the cross entropies, in nats.
+      top_1_hits: images whose label has the highest logit.
+      top_5_hits: images whose label is among the five highest, or all if there are
+        fewer.
+      loss_sum: sum of the cross entropies, in nats.
       confusion: int64 `[classes, classes]`, images by label and by answer.
       bin_counts: images by the probability of their answer, in `CALIBRATION_BINS`
         bins of equal width.
       bin_confidences: sums of these probabilities.
-      bin_hits: those of the images whose answer is right.
+      bin_hits: images of each bin whose answer is right.
     """
 
     def __init__(self, num_classes: int):
-        self.count = self.top_1 = self.top_5 = 0
-        self.loss = 0.0
+        self.count = self.top_1_hits = self.top_5_hits = 0
+        self.loss_sum = 0.0
         self.confusion = np.zeros((num_classes, num_classes), np.int64)
         self.bin_counts = np.zeros(CALIBRATION_BINS, np.int64)
         self.bin_confidences = np.zeros(CALIBRATION_BINS)
@@ -47,15 +48,14 @@ class Metrics:
         """Counts a batch.
 
         Of equal logits the first ranks first. Images with a logit that is not finite
-        count as wrong, and the loss is not a number then; they are not in `confusion`
-        and the bins.
+        count as wrong and make the loss nan; `confusion` and the bins leave them out.
 
         Args:
           logits: float `[batch, classes]`.
           labels: int `[batch]`.
 
         Returns:
-          Probabilities, float64 `[batch, classes]`, not a number for such images.
+          Probabilities, float64 `[batch, classes]`, nan for such images.
         """
         sound = np.all(np.isfinite(logits), axis=1)
         logits = np.where(sound[:, None], logits.astype(np.float64), np.nan)
@@ -65,18 +65,20 @@ class Metrics:
         ahead = np.logical_or(logits > own, np.logical_and(logits == own, first))
         rank = np.where(sound, ahead.sum(axis=1), len(classes))
         self.count += len(labels)
-        self.top_1 += int((rank < 1).sum())
-        self.top_5 += int((rank < min(TOP_K, len(classes))).sum())
+        self.top_1_hits += int((rank < 1).sum())
+        self.top_5_hits += int((rank < min(TOP_K, len(classes))).sum())
         peak = logits.max(axis=1, keepdims=True)
         log_sum = np.log(np.exp(logits - peak).sum(axis=1, keepdims=True)) + peak
-        self.loss += float((log_sum - own).sum())
+        self.loss_sum += float((log_sum - own).sum())
         probabilities = np.exp(logits - log_sum)
         if sound.any():
             answers = logits[sound].argmax(axis=1)
             self._add_answers(answers, probabilities[sound].max(axis=1), labels[sound])
         return probabilities
 
-    def _add_answers(self, answers, confidences, labels):
+    def _add_answers(
+        self, answers: np.ndarray, confidences: np.ndarray, labels: np.ndarray
+    ) -> None:
         np.add.at(self.confusion, (labels, answers), 1)
         # The bin of (a, b] has b in it.
         bins = np.ceil(confidences * CALIBRATION_BINS).astype(int) - 1
@@ -86,16 +88,16 @@ class Metrics:
         np.add.at(self.bin_hits, bins, answers == labels)
 
     def means(self) -> dict[str, float]:
-        """Count, and the shares and the mean loss over it."""
+        """The count, the shares of hits and the mean loss."""
         return {
             "count": self.count,
-            "top_1": self.top_1 / self.count,
-            "top_5": self.top_5 / self.count,
-            "loss": self.loss / self.count,
+            "top_1": self.top_1_hits / self.count,
+            "top_5": self.top_5_hits / self.count,
+            "loss": self.loss_sum / self.count,
         }
 
     def per_class(self) -> "PerClass":
-        """How well each class is told from the others."""
+        """Precision, recall and F1 of each class."""
         hits = np.diag(self.confusion)
         support = self.confusion.sum(axis=1)
         answered = self.confusion.sum(axis=0)
@@ -122,14 +124,16 @@ class Metrics:
 
 @dataclasses.dataclass(frozen=True)
 class PerClass:
-    """What is known of each class; all `[classes]`.
+    """The scores of each class; all `[classes]`.
 
     Attributes:
-      precision: share of the images that were given this class and are of it; not a
-        number where there are none.
-      recall: share of the images of this class that were given it; likewise.
-      f1: harmonic mean of the two; likewise where the class is neither there nor given.
-      support: images of this class.
+      precision: share of the images answered with this class that are of it; nan where
+        there are none.
+      recall: share of the images of this class that are answered with it; nan where
+        there are none.
+      f1: harmonic mean of precision and recall; nan for a class that is neither a label
+        nor an answer.
+      support: number of images of this class.
     """
 
     precision: np.ndarray
@@ -138,10 +142,10 @@ class PerClass:
     support: np.ndarray
 
     def averages(self) -> dict[str, dict[str, float]]:
-        """Of precision, recall and F1 over the classes that are there or were given.
+        """Averages of precision, recall and F1 over the classes of labels and answers.
 
-        As is usual, a share of nothing counts as zero. `macro` counts every class
-        alike, `weighted` by its support.
+        As is usual, a share of nothing counts as zero. `macro` gives every class the
+        same weight, `weighted` its support.
         """
         involved = ~np.isnan(self.f1)
         weights = {"macro": involved, "weighted": np.where(involved, self.support, 0)}
@@ -161,12 +165,12 @@ class Calibration:
     """Probabilities of answers beside the shares of right ones (Guo et al. 2017).
 
     Attributes:
-      edges: of the bins, `[bins + 1]`.
+      edges: edges of the bins, `[bins + 1]`.
       counts: images per bin.
-      confidence: mean probability of the answers per bin; not a number where it is
-        empty.
-      accuracy: share of right answers per bin; likewise.
-      error: expected calibration error, the mean distance of the two over all images.
+      confidence: mean probability of the answers per bin; nan for an empty bin.
+      accuracy: share of right answers per bin; nan for an empty bin.
+      error: expected calibration error, the mean distance of confidence and accuracy
+        over all images.
     """
 
     edges: np.ndarray
@@ -176,7 +180,7 @@ class Calibration:
     error: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The calibration as values that JSON can hold."""
         return {
             "expected_calibration_error": self.error,
             "bins": [
@@ -192,6 +196,7 @@ class Calibration:
         }
 
 
-def _share(part, whole):
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """`part / whole`, elementwise; nan where `whole` is 0."""
     with np.errstate(invalid="ignore"):
         return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)

@@ -18,7 +18,7 @@ def of(logits, labels):
 
 
 def sums(metrics):
-    return metrics.count, metrics.top_1, metrics.top_5, metrics.loss
+    return metrics.count, metrics.top_1_hits, metrics.top_5_hits, metrics.loss_sum
 
 
 def in_words(logits, labels):
@@ -32,7 +32,7 @@ def in_words(logits, labels):
     return len(labels), top_1, top_5, pytest.approx(loss)
 
 
-def test_top_5_is_told_where_it_can_be_wrong():
+def test_headline_has_top_5_where_it_can_be_wrong():
     means = {"top_1": 0.5, "top_5": 0.75, "loss": 1.0}
     assert headline(means, 5) == "top-1 50.00%, loss 1.0000"
     assert headline(means, 6) == "top-1 50.00%, top-5 75.00%, loss 1.0000"
@@ -70,15 +70,15 @@ def test_any_partition_into_batches_gives_the_same_sums(sizes):
 
 def test_of_equal_logits_the_first_ranks_first():
     equal = [[2.0] * 7]
-    assert of(equal, [0]).top_1 == 1
-    assert of(equal, [1]).top_1 == 0
-    assert of(equal, [4]).top_5 == 1
-    assert of(equal, [5]).top_5 == 0
+    assert of(equal, [0]).top_1_hits == 1
+    assert of(equal, [1]).top_1_hits == 0
+    assert of(equal, [4]).top_5_hits == 1
+    assert of(equal, [5]).top_5_hits == 0
 
 
 def test_with_fewer_than_five_classes_all_are_among_the_five_highest():
     metrics = of([[3.0, 2.0, 1.0]] * 3, [0, 1, 2])
-    assert (metrics.top_1, metrics.top_5) == (1, 3)
+    assert (metrics.top_1_hits, metrics.top_5_hits) == (1, 3)
 
 
 @pytest.mark.parametrize("classes", [3, 10])
@@ -89,18 +89,18 @@ def test_image_with_a_logit_that_is_no_number_counts_as_wrong(classes, bad, labe
     logits[:, label] = 9.0
     logits[0, 1] = bad
     metrics = of(logits, [label, label])
-    assert (metrics.count, metrics.top_1, metrics.top_5) == (2, 1, 1)
+    assert (metrics.count, metrics.top_1_hits, metrics.top_5_hits) == (2, 1, 1)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_loss_of_logits_that_are_no_numbers_is_no_number(bad):
-    assert math.isnan(of([[bad, 1.0]], [1]).loss)
+    assert math.isnan(of([[bad, 1.0]], [1]).loss_sum)
 
 
 def test_loss_of_large_logits_does_not_overflow():
-    assert of([[1000.0, 0.0]], [1]).loss == pytest.approx(1000)
-    assert of([[1000.0, 0.0]], [0]).loss == pytest.approx(0)
-    assert of([[-1000.0, -1000.0]], [0]).loss == pytest.approx(math.log(2))
+    assert of([[1000.0, 0.0]], [1]).loss_sum == pytest.approx(1000)
+    assert of([[1000.0, 0.0]], [0]).loss_sum == pytest.approx(0)
+    assert of([[-1000.0, -1000.0]], [0]).loss_sum == pytest.approx(math.log(2))
 
 
 def test_means_are_over_all_images():
@@ -229,7 +229,7 @@ def test_images_without_numbers_have_no_answer():
     others = of(np.delete(logits, [3, 7], axis=0), np.delete(labels, [3, 7]))
     np.testing.assert_array_equal(metrics.confusion, others.confusion)
     assert metrics.calibration().as_dict() == others.calibration().as_dict()
-    assert (metrics.count, metrics.top_1) == (20, others.top_1)
+    assert (metrics.count, metrics.top_1_hits) == (20, others.top_1_hits)
 
 
 def test_without_any_answer_nothing_is_a_number():

@@ -1,17 +1,18 @@
-"""Plots of what evaluation has measured, in colours that the colour-blind tell apart.
+"""Plots of the results of an evaluation, in colours that the colour-blind distinguish.
 
-Figures are made without pyplot, under settings of their own: a program's settings of
-matplotlib neither change them nor are changed.
+Figures are made without pyplot and under settings of their own: they neither depend on
+a program's settings of matplotlib nor change them.
 """
 
 import contextlib
 import io
 import itertools
 import os
+import pathlib
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import matplotlib
 import numpy as np
@@ -22,12 +23,14 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from slimbase import files
 
-MOST_CLASSES = 25  # That a plot shows before it picks some.
-MOST_POINTS = 300  # Of a training curve; above, neighbours are averaged.
+MOST_CLASSES = 25  # Of more classes, a plot shows a selection.
+MOST_POINTS = 300  # Of more points of a training curve, neighbours are averaged.
 
+# Okabe and Ito, 2008.
 BLUE, ORANGE, GREEN, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7"
-INK, GRAY, LIGHT = "#1f2933", "#8a94a0", "#e3e7eb"  # The rest: Okabe and Ito, 2008.
-_SPLITS = (("o", ORANGE), ("s", BLUE), ("D", GREEN), ("^", PURPLE))  # Of a curve.
+INK, GRAY, LIGHT = "#1f2933", "#8a94a0", "#e3e7eb"
+# Markers and colours of the curves of evaluated splits.
+_SPLITS = (("o", ORANGE), ("s", BLUE), ("D", GREEN), ("^", PURPLE))
 
 # For names that DejaVu, which matplotlib brings, has no glyphs for.
 _EAST_ASIAN = {"Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei"}
@@ -63,12 +66,12 @@ _STYLE: dict[Any, Any] = {
 def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     """How often each class was taken for which; colour is the share of the true class.
 
-    Of more than `MOST_CLASSES` classes, those with most mistakes, and a column for
-    all others together.
+    Of more than `MOST_CLASSES` classes, it shows those with most mistakes, and a column
+    for all others together.
 
     Args:
       matrix: int `[classes, classes]`, rows true and columns predicted classes.
-      names: of the classes.
+      names: names of the classes.
     """
     rows = columns = [_short(name) for name in names]
     totals = matrix.sum(axis=1)
@@ -113,13 +116,13 @@ def per_class(
 ) -> Figure:
     """F1 of each class as bars, with marks for precision and recall.
 
-    Of more than `MOST_CLASSES` classes, the worst that have images.
+    Of more than `MOST_CLASSES` classes, it shows the worst that have images.
 
     Args:
-      names: of the classes.
-      precision: float `[classes]` in [0, 1], as `recall` and `f1`; nan is undefined.
-      recall: see `precision`.
-      f1: see `precision`.
+      names: names of the classes.
+      precision: float `[classes]` in [0, 1]; nan where it is undefined.
+      recall: float `[classes]`, as `precision`.
+      f1: float `[classes]`, as `precision`.
       support: int `[classes]`, number of images.
     """
     shown, title = np.arange(len(names)), "Per class"
@@ -156,10 +159,10 @@ def reliability(
     """Reliability diagram (Guo et al., 2017, https://arxiv.org/abs/1706.04599).
 
     Args:
-      edges: float `[bins + 1]` in [0, 1], of the bins of confidence.
-      counts: int `[bins]`, images.
-      confidence: float `[bins]`, mean of the bin; anything where it is empty.
-      accuracy: float `[bins]`, top-1 of the bin; anything where it is empty.
+      edges: float `[bins + 1]` in [0, 1], edges of the bins of confidence.
+      counts: int `[bins]`, number of images.
+      confidence: float `[bins]`, mean of the bin; any value for an empty bin.
+      accuracy: float `[bins]`, top-1 of the bin; any value for an empty bin.
       error: expected calibration error in [0, 1], or nan.
     """
     figure, (top, below) = _figure("reliability", 4.6, 4.8, (3, 1))
@@ -248,30 +251,32 @@ def save_png(figure: Figure, path: str | os.PathLike) -> None:
         _save(figure, temporary, format="png", dpi=160)
 
 
-def _figure(label, width, height, height_ratios=(1,)):
-    """A figure that is known as `label`, of a size in inches, and its axes."""
+def _figure(
+    label: str, width: float, height: float, height_ratios: Sequence[float] = (1,)
+) -> tuple[Figure, Any]:
+    """A figure labelled `label`, of a size in inches, and its axes."""
     figure = Figure((width, height), layout="constrained", label=label)
     return figure, figure.subplots(len(height_ratios), height_ratios=height_ratios)
 
 
-def _save(figure, file, **options):
+def _save(figure: Figure, file: pathlib.Path | TextIO, **options: Any) -> None:
     with warnings.catch_warnings():
         # Browsers have other fonts; a PNG shows boxes.
         warnings.filterwarnings("ignore", "(?s)Glyph .* missing from")
         figure.savefig(file, bbox_inches="tight", **options)
 
 
-def _short(name, most=26):
-    """`name` on a line; the ends stay, which often tell similar names apart."""
+def _short(name: str, most: int = 26) -> str:
+    """`name` on a line; the ends stay, in which similar names often differ."""
     name = " ".join(name.encode("utf-8", "backslashreplace").decode().split())
     return name if len(name) <= most else f"{name[: most - 9]}…{name[-8:]}"
 
 
-def _count(count):
+def _count(count: int) -> str:
     return f"{count:,}" if count < 10_000 else f"{count / 1000:,.0f}k"
 
 
-def _points(rows, split, column):
+def _points(rows: Sequence[dict[str, str]], split: str, column: str) -> np.ndarray:
     """Step and value, float `[points, 2]`, of the rows that have both."""
     points = []
     for row in rows:
@@ -286,7 +291,10 @@ def _points(rows, split, column):
     return np.array([block.mean(axis=0) for block in blocks])
 
 
-def _draw_curve(axes: Axes, split, points, splits):
+def _draw_curve(
+    axes: Axes, split: str, points: np.ndarray, splits: Sequence[str]
+) -> None:
+    """Draws the curve of `split`, one of `splits`, or of training, the empty name."""
     if not split:
         marker = "." if len(points) == 1 else None
         axes.plot(*points.T, color=SKY, linewidth=0.9, marker=marker, label="training")

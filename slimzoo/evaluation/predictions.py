@@ -1,4 +1,4 @@
-"""What a network answered for each image of a split."""
+"""The answers of a network to each image of a split."""
 
 import contextlib
 import csv
@@ -6,9 +6,11 @@ import dataclasses
 import heapq
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import numpy as np
 
+from datasets.reading.pipeline import EvalBatch
 from slimbase import files
 from slimzoo.evaluation.metrics import TOP_K
 
@@ -22,11 +24,11 @@ class Mistake:
 
     Attributes:
       confidence: probability of the wrong answer.
-      record_file: where the image is.
-      position: in that file, from zero.
-      label: its class.
-      answer: the class it was taken for.
-      identity: its file name, or the record's.
+      record_file: record file that holds the image.
+      position: number of the record in that file, from zero.
+      label: class of the image.
+      answer: class that the image was taken for.
+      identity: file name of the image, or name of the record.
     """
 
     confidence: float
@@ -40,8 +42,13 @@ class Mistake:
 class Predictions:
     """Writes a row per image, and keeps the most confident mistakes."""
 
-    def __init__(self, names: Sequence[str], file=None):
-        """Takes the names of the classes; writes into `file` if there is one."""
+    def __init__(self, names: Sequence[str], file: TextIO | None = None):
+        """Starts without answers.
+
+        Args:
+          names: names of the classes.
+          file: file for the rows; None to keep the mistakes alone.
+        """
         self._names = names
         self._top = min(TOP_K, len(names))
         self._writer = csv.writer(file) if file else None
@@ -54,10 +61,14 @@ class Predictions:
                 + [column for columns in answers for column in columns]
             )
 
-    def add(self, batch, probabilities: np.ndarray) -> None:
-        """Takes a batch, an `input_pipeline.EvalBatch`, and what was answered.
+    def add(self, batch: EvalBatch, probabilities: np.ndarray) -> None:
+        """Adds the answers to a batch.
 
-        Of an image without probabilities, not a number, only the label is written.
+        The row of an image whose probabilities are nan ends after its label.
+
+        Args:
+          batch: images and their labels, as arrays.
+          probabilities: float `[batch, classes]`.
         """
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._top]
         places = zip(batch.record_files, batch.positions, batch.filenames, strict=True)
@@ -85,13 +96,13 @@ class Predictions:
                     heapq.heappop(self._mistakes)
 
     def mistakes(self) -> list[Mistake]:
-        """Those of the highest confidence, the highest first."""
+        """The most confident mistakes, the most confident first."""
         return sorted(self._mistakes, reverse=True)
 
 
 @contextlib.contextmanager
 def writing(names: Sequence[str], directory: str) -> Iterator[Predictions]:
-    """Predictions whose file is there when the block has succeeded."""
+    """Gives predictions, whose file gets its name when the block has succeeded."""
     path = pathlib.Path(directory) / FILE_NAME
     with files.replacing(path) as temporary:
         with temporary.open("w", newline="", encoding="utf-8") as file:

@@ -66,7 +66,7 @@ def test_file_has_the_same_results_as_the_metrics(sizes):
     assert np.mean(losses) == pytest.approx(metrics.means()["loss"], abs=1e-5)
 
 
-def test_row_tells_the_image_its_label_and_the_best_answers():
+def test_row_has_the_image_its_label_and_the_best_answers():
     [row] = written(
         [(batch([1], 3, [b"bee.jpg"]), [[0.05, 0.25, 0.4, 0.125, 0.15, 0.02, 0.005]])]
     )
@@ -81,7 +81,7 @@ def test_row_tells_the_image_its_label_and_the_best_answers():
     }
 
 
-def test_image_without_a_file_name_is_told_by_its_record():
+def test_image_without_a_file_name_is_named_by_its_record():
     rows = written([(batch([0, 0], 8), np.eye(7)[:2])])
     assert [row["image"] for row in rows] == [
         *("a-00000-of-00002:8", "a-00000-of-00002:9")
@@ -147,7 +147,7 @@ def test_few_mistakes_are_all_there():
     assert [(m.position, m.confidence) for m in found] == [(0, 0.9), (2, 0.6)]
 
 
-def test_mistakes_of_equal_confidence_are_told_apart():
+def test_mistakes_of_equal_confidence_are_different_images():
     answers = np.tile([0.9, 0.1], (40, 1))
     found = mistakes(answers, [1] * 40, [40], NAMES[:2])
     assert len({mistake.position for mistake in found}) == predictions.MOST_MISTAKES

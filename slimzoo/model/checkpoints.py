@@ -5,25 +5,28 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
 from slimbase import errors, files
 from slimbase.errors import UserError
+from slimzoo.model import scopes
 
 BEST = "best"  # Directory, below that of a training, of its best checkpoint.
 
+_SAVING = ("SaveV2", "MergeV2Checkpoints")  # Types of operations.
 # TensorFlow's reader translates some of its errors to Python's.
-_SAVING = ("SaveV2", "MergeV2Checkpoints")
 _READER_ERRORS = (tf.errors.OpError, ValueError, IndexError)
 
 
 def latest(directory: str) -> str | None:
     """The latest checkpoint of `directory`, or None.
 
-    State files of TensorFlow 1 name their checkpoints in full. Where such a directory
-    was moved or copied, what lies in it is meant, not what is left in the old place.
+    State files of TensorFlow 1 name their checkpoints by full paths. Where such a
+    directory was moved or copied, the checkpoint inside it wins over one that is left
+    in the old place.
     """
     state = tf.train.get_checkpoint_state(directory)
     if state is not None and state.model_checkpoint_path:
@@ -34,7 +37,7 @@ def latest(directory: str) -> str | None:
 
 
 def adopt(directory: str) -> None:
-    """Makes the state file of a directory that was moved name what lies in it."""
+    """Makes the state file of a directory that was moved name the files inside it."""
     state, found = tf.train.get_checkpoint_state(directory), latest(directory)
     if state is None or not found or state.model_checkpoint_path == found:
         return
@@ -45,24 +48,24 @@ def adopt(directory: str) -> None:
     tf.train.update_checkpoint_state(directory, found, paths)
 
 
-def _inside(directory, checkpoint):
+def _inside(directory: str, checkpoint: str) -> str:
     return os.path.join(directory, os.path.basename(checkpoint))  # noqa: PTH118, PTH119
 
 
 def is_there(checkpoint: str) -> bool:
-    """Whether there is such a checkpoint; training deletes those that are old."""
+    """Whether there is such a checkpoint; training deletes old ones."""
     return tf.train.checkpoint_exists(checkpoint)
 
 
 def find(path: str) -> str:
-    """The checkpoint that `path` means, as TensorFlow wants it.
+    """The prefix of the checkpoint that `path` names.
 
     Args:
       path: a directory (its latest checkpoint), a prefix such as `model.ckpt-100`,
-        any of the files that go with a prefix, or a file of the old V1 format.
+        any of the files of a prefix, or a file of the old V1 format.
 
     Raises:
-      UserError: when there is none.
+      UserError: when there is no checkpoint.
     """
     if tf.gfile.IsDirectory(path):
         found = latest(path)
@@ -84,7 +87,7 @@ def find(path: str) -> str:
 
 
 def step_of(checkpoint: str) -> int:
-    """The global step at which `checkpoint` was written; 0 when it has none."""
+    """The global step in `checkpoint`; 0 without one."""
     reader = _reader(checkpoint)
     if not reader.has_tensor("global_step"):
         return 0
@@ -94,14 +97,14 @@ def step_of(checkpoint: str) -> int:
         raise _unreadable(checkpoint, error) from error
 
 
-def _reader(checkpoint):
+def _reader(checkpoint: str) -> Any:  # TensorFlow exports no type of it.
     try:
         return tf.train.NewCheckpointReader(checkpoint)
     except _READER_ERRORS as error:
         raise _unreadable(checkpoint, error) from error
 
 
-def _unreadable(checkpoint, error):
+def _unreadable(checkpoint: str, error: Exception) -> UserError:
     return UserError(
         f"cannot read the checkpoint {checkpoint}: "
         f"{errors.reason(getattr(error, 'message', str(error)))}. Are all of its files "
@@ -118,7 +121,7 @@ def count_classes(checkpoint: str, classifier_scope: str) -> int:
     """The number of classes of the classifier in `checkpoint`, by its biases.
 
     Raises:
-      UserError: when there are none in `classifier_scope`.
+      UserError: when `classifier_scope` has no biases.
     """
     variables = shapes(checkpoint)
     for name, shape in variables.items():
@@ -126,12 +129,12 @@ def count_classes(checkpoint: str, classifier_scope: str) -> int:
             return shape[0]
     raise UserError(
         f"the checkpoint {checkpoint} has no classifier in {classifier_scope}, but "
-        f"variables under {', '.join(scopes_of(variables, 1)[:5])}: check --model_name"
+        f"variables under {', '.join(scopes.of(variables, 1)[:5])}: check --model_name"
     )
 
 
 def classes_or_none(checkpoint: str, classifier_scope: str) -> int | None:
-    """`count_classes`, or None where it can't tell."""
+    """`count_classes`, or None where it finds no classifier."""
     try:
         return count_classes(checkpoint, classifier_scope)
     except UserError:
@@ -150,16 +153,16 @@ def fitting(
     """The `variables` that `checkpoint` can give a value.
 
     Args:
-      variables: by their name in the checkpoint.
-      checkpoint: as `find` returns it.
-      classifier_scopes: where shapes depend on the number of classes.
-      advice: what to do when the number of classes differs.
-      missing_advice: what to do when some variables are missing, beyond checking that
-        it is the same network.
-      ignore_missing: leave out variables that the checkpoint lacks.
+      variables: variables by their name in the checkpoint.
+      checkpoint: prefix, as `find` returns it.
+      classifier_scopes: scopes whose shapes depend on the number of classes.
+      advice: advice for another number of classes.
+      missing_advice: advice for missing variables, besides to check that the network is
+        the same.
+      ignore_missing: whether variables that the checkpoint lacks are left out.
 
     Raises:
-      UserError: names the first variable that is missing or has another shape.
+      UserError: for the first variable that is missing or has another shape.
     """
     available = shapes(checkpoint)
     missing = [name for name in variables if name not in available]
@@ -191,8 +194,13 @@ def fitting(
     return present
 
 
-def _missing_message(missing, variables, available, checkpoint):
-    tops = scopes_of(sorted(available), 1)
+def _missing_message(
+    missing: Sequence[str],
+    variables: Collection[str],
+    available: Collection[str],
+    checkpoint: str,
+) -> str:
+    tops = scopes.of(sorted(available), 1)
     message = (
         f"{len(missing)} of {len(variables)} variables are not in the checkpoint "
         f"{checkpoint}, first {missing[0]}; it holds {len(available)} variables "
@@ -221,12 +229,12 @@ def restorer(
     It raises UserError where the checkpoint's files are damaged or incomplete.
 
     Args:
-      variables: by their name in the checkpoint, as `fitting` returns them.
-      checkpoint: as `find` returns it.
+      variables: variables by their name in the checkpoint, as `fitting` returns them.
+      checkpoint: prefix, as `find` returns it.
     """
     saver = tf.train.Saver(variables)
 
-    def restore(session):
+    def restore(session: tf.Session) -> None:
         with explained_errors(checkpoint):
             saver.restore(session, checkpoint)
 
@@ -235,10 +243,10 @@ def restorer(
 
 @contextlib.contextmanager
 def explained_errors(checkpoint: str) -> Iterator[None]:
-    """Turns what fails in restoring `checkpoint` into an error for the user.
+    """Explains failures to restore `checkpoint`.
 
     Raises:
-      UserError: where its files are damaged or incomplete.
+      UserError: for files that are damaged or incomplete.
     """
     try:
         yield
@@ -252,11 +260,11 @@ def explained_errors(checkpoint: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained_save_errors(directory: str) -> Iterator[None]:
-    """Turns what fails in writing to `directory` into an error for the user.
+    """Explains failures to write to `directory`.
 
     Raises:
-      UserError: when the disk is full or cannot be written; the checkpoints before are
-        still there.
+      UserError: when the disk is full or cannot be written; the earlier checkpoints
+        are still there.
     """
     try:
         yield
@@ -272,43 +280,10 @@ def explained_save_errors(directory: str) -> Iterator[None]:
         ) from error
 
 
-def _remove_unfinished(directory):
+def _remove_unfinished(directory: str) -> None:
     for pattern in ("*_temp", "*.tempstate*", "*.meta.tmp*"):
         for path in pathlib.Path(directory).glob(pattern):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-
-
-def scopes_of(names: Iterable[str], depth: int = 2) -> list[str]:
-    """The scopes of variables, down to `depth` levels, in their order."""
-    return list(dict.fromkeys("/".join(name.split("/")[:depth]) for name in names))
-
-
-def split_scopes(flag: str, value: str | None) -> list[str]:
-    """The scopes that a comma-separated flag lists.
-
-    Raises:
-      UserError: when the list holds an empty one.
-    """
-    if value is None:
-        return []
-    scopes = [scope.strip() for scope in value.split(",")]
-    if not all(scopes):
-        raise UserError(f"--{flag}={value!r} lists an empty scope")
-    return scopes
-
-
-def check_scopes(flag: str, scopes: Iterable[str], names: Sequence[str]) -> None:
-    """Checks that each of `scopes` is the beginning of one of `names`.
-
-    Raises:
-      UserError: names the scope that is not and says which scopes exist.
-    """
-    for scope in scopes:
-        if not any(name.startswith(scope) for name in names):
-            raise UserError(
-                f"--{flag}: no variable is in the scope {scope!r}; there are "
-                + ", ".join(scopes_of(names))
-            )

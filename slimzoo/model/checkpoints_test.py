@@ -15,7 +15,7 @@ VALUES = {
     "Net/Logits/weights": np.full([4, 10], 0.25),
     "Net/Logits/biases": np.arange(10),
 }
-ADVICE = "mend it thus"
+ADVICE = "repair it thus"
 
 
 def variables(shapes):
@@ -374,7 +374,7 @@ def flip(data):
 
 
 @pytest.mark.parametrize("damage", [cut, flip, pathlib.Path.unlink])
-def test_restoring_damaged_files_is_told(write_checkpoint, graph, damage):
+def test_restoring_damaged_files_is_explained(write_checkpoint, graph, damage):
     path = write_checkpoint(VALUES)
     ours = variables({"Net/Logits/biases": [10], "Net/conv/weights": [2, 2, 3, 4]})
     restore = checkpoints.restorer(ours, path)
@@ -384,39 +384,10 @@ def test_restoring_damaged_files_is_told(write_checkpoint, graph, damage):
             restore(session)
 
 
-# Scopes
+# Writing
 
 
-def test_scopes_are_the_first_levels_in_order():
-    names = ["b/x/weights", "b/x/biases", "b/w", "a/y/z/weights", "global_step"]
-    assert checkpoints.scopes_of(names) == ["b/x", "b/w", "a/y", "global_step"]
-    assert checkpoints.scopes_of(names, 1) == ["b", "a", "global_step"]
-
-
-def test_scopes_are_separated_by_commas():
-    assert checkpoints.split_scopes("flag", None) == []
-    assert checkpoints.split_scopes("flag", "a/b") == ["a/b"]
-    assert checkpoints.split_scopes("flag", "a/b, c") == ["a/b", "c"]
-
-
-@pytest.mark.parametrize("value", ["", "a,", ",a", "a,,b", " "])
-def test_empty_scope_is_an_error(value):
-    with pytest.raises(UserError, match=f"--flag={value!r} lists an empty scope"):
-        checkpoints.split_scopes("flag", value)
-
-
-def test_scope_has_to_be_the_beginning_of_a_name():
-    names = ["Net/Logits/weights", "Net/conv_1/weights", "Net/conv_1/biases"]
-    checkpoints.check_scopes("flag", ["Net/Logits", "Net/conv", "Net"], names)
-    checkpoints.check_scopes("flag", [], names)
-    with pytest.raises(UserError) as error:
-        checkpoints.check_scopes("flag", ["Net", "Logits"], names)
-    assert str(error.value) == (
-        "--flag: no variable is in the scope 'Logits'; there are Net/Logits, Net/conv_1"
-    )
-
-
-def test_what_fails_in_writing_a_checkpoint_is_told(tmp_path):
+def test_failures_to_write_a_checkpoint_are_explained(tmp_path):
     good = tmp_path / "model.ckpt-1"
     with tf.Graph().as_default(), tf.Session() as session:
         session.run(tf.get_variable("x", [3]).initializer)

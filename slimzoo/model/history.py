@@ -1,14 +1,15 @@
-"""metrics.csv: what training and its evaluations have measured, step by step."""
+"""metrics.csv: the measurements of a training and its evaluations, step by step."""
 
 import csv
 import os
 import pathlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from slimbase import files
 
 FILE_NAME = "metrics.csv"
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "step",
     "split",  # Empty for the batches of training.
     "loss",
@@ -24,21 +25,21 @@ class History:
     """Rows of `COLUMNS` in the order in which they were measured."""
 
     def __init__(self, directory: str | os.PathLike):
-        """Goes on with what is in `directory`, if anything is."""
+        """Goes on with the rows in `directory`, if there are any."""
         self._path = pathlib.Path(directory) / FILE_NAME
 
     def rows(self) -> list[dict[str, str]]:
-        """What is written so far."""
+        """The rows written so far."""
         try:
             with self._path.open(newline="", encoding="utf-8") as file:
                 return list(csv.DictReader(file))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except (UnicodeDecodeError, csv.Error):  # It is not one of ours.
+        except (UnicodeDecodeError, csv.Error):  # The file is not one of ours.
             return []
 
     def forget_after(self, step: int) -> None:
-        """Drops what was measured after `step`, from which training goes on."""
+        """Drops the rows after `step`, from which training goes on."""
         rows = self.rows()
         kept = [row for row in rows if _step(row) <= step]
         if len(kept) < len(rows):
@@ -50,7 +51,7 @@ class History:
         known = {key: _short(value) for key, value in values.items()}
         self._write(self._path, [known])
 
-    def _write(self, path, rows):
+    def _write(self, path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
@@ -59,12 +60,12 @@ class History:
             writer.writerows(rows)
 
 
-def _step(row):
+def _step(row: Mapping[str, str]) -> float:
     try:
         return int(row["step"])
-    except (KeyError, TypeError, ValueError):  # Cut short when a process was killed.
+    except (KeyError, TypeError, ValueError):  # A row that a kill has cut short.
         return float("inf")
 
 
-def _short(value):
+def _short(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value

@@ -72,7 +72,7 @@ def test_other_facts_in_the_file_are_ignored(tmp_path):
         b'{"network_arguments": 0.75}',
     ],
 )
-def test_damaged_file_is_told_with_its_path(tmp_path, content):
+def test_damaged_file_is_reported_with_its_path(tmp_path, content):
     path = tmp_path / "model.json"
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"cannot read {path}: .*Mend it"):
@@ -114,7 +114,7 @@ def test_given_data_set_and_moving_averages_win_over_the_record():
 
 
 @pytest.mark.parametrize("name", ["lenet", "inception_v3", "mobilenet_v1_025"])
-def test_registry_tells_what_nobody_else_does(name):
+def test_registry_has_what_nothing_else_says(name):
     info = model_info.settle(EvalConfig(model_name=name), {}, None)
     network = NETWORKS[name]
     assert info == ModelInfo(
@@ -213,7 +213,7 @@ def test_without_names_there_are_no_labels(names):
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "message"),
     [
         (("ant", "bee", "fly"), r"knows 2 classes, the data set has 3 \(new: fly\)"),
         (("ant",), "knows 2 classes, the data set has 1. Take"),
@@ -222,13 +222,13 @@ def test_without_names_there_are_no_labels(names):
         (("Ameise", "Biene"), None),
     ],
 )
-def test_other_classes_than_in_training(names, told):
+def test_other_classes_than_in_training(names, message):
     info = dataclasses.replace(FULL, labels_offset=0, labels=("ant", "bee"))
     dataset = types.SimpleNamespace(
         num_classes=len(names), labels_to_names=dict(enumerate(names))
     )
-    if told:
-        with pytest.raises(UserError, match=told):
+    if message:
+        with pytest.raises(UserError, match=message):
             model_info.with_classes(info, dataset)
     else:
         assert model_info.with_classes(info, dataset).labels == names

@@ -1,4 +1,4 @@
-"""training.json: whether a training still writes checkpoints, for those who wait."""
+"""training.json: whether a training still writes checkpoints, for `--watch`."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ FILE_NAME = "training.json"
 
 @contextlib.contextmanager
 def running(directory: str) -> Iterator[None]:
-    """Says in `directory` that a training runs there, until the block ends."""
+    """Marks `directory` as in training, so that `--watch` knows when to end."""
     path = pathlib.Path(directory) / FILE_NAME
     process = {"host": socket.gethostname(), "process": os.getpid()}
     files.write_json(path, process | {"running": True})
@@ -25,7 +25,7 @@ def running(directory: str) -> Iterator[None]:
 
 
 def has_ended(directory: str) -> bool:
-    """Whether the last training in `directory` has; false where nothing tells."""
+    """Whether the last training in `directory` has ended; false if that is unknown."""
     path = pathlib.Path(directory) / FILE_NAME
     try:
         state = json.loads(path.read_text("utf-8"))
@@ -37,11 +37,11 @@ def has_ended(directory: str) -> bool:
 
 
 def _is_gone(process: int) -> bool:
-    """Killed, it could not say that it has ended."""
+    """Whether a process is gone: if it was killed, it has not changed the file."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return True
-    except OSError:  # It belongs to somebody else.
+    except OSError:  # It belongs to another user.
         return False
     return False

@@ -72,5 +72,5 @@ def test_process_of_somebody_else_runs(tmp_path, monkeypatch):
         {"running": True, "host": socket.gethostname(), "process": 10**30},
     ],
 )
-def test_file_that_does_not_tell_ends_nothing(tmp_path, content):
+def test_unreadable_file_ends_nothing(tmp_path, content):
     assert training_state.has_ended(write(tmp_path, content)) is False

@@ -7,20 +7,20 @@ import tf_slim as slim
 
 
 def grow_decay(arg_scope: dict[Any, Any], step: tf.Tensor) -> dict[Any, Any]:
-    """An arg scope whose batch norm follows quickly at first.
+    """An arg scope whose batch norm averages over few steps at first.
 
     With a fixed decay of 0.9997 moving averages need thousands of steps to forget
-    where they started, and until then evaluation differs from training. Here the
+    their initial values, and until then evaluation differs from training. Here the
     decay at step n is min(decay, (1 + n) / (10 + n)).
 
     Args:
-      arg_scope: as a network's arg scope function returns it; not changed.
-      step: the global step.
+      arg_scope: arg scope that a network's function returns; not changed.
+      step: global step.
     """
     n = tf.cast(step, tf.float32)
     growing = (1 + n) / (10 + n)
 
-    def capped(arguments):
+    def capped(arguments: dict[str, Any]) -> dict[str, Any]:
         return arguments | {"decay": tf.minimum(arguments.get("decay", 0.999), growing)}
 
     batch_norm = slim.arg_scope_func_key(slim.batch_norm)
@@ -28,7 +28,7 @@ def grow_decay(arg_scope: dict[Any, Any], step: tf.Tensor) -> dict[Any, Any]:
     for layer, arguments in arg_scope.items():
         if layer == batch_norm:
             continue
-        # Parameters handed to the normalizer win over batch norm's own scope.
+        # Parameters of the normalizer win over batch norm's own scope.
         if "decay" in (arguments.get("normalizer_params") or {}):
             params = capped(arguments["normalizer_params"])
             arguments = arguments | {"normalizer_params": params}
@@ -37,12 +37,12 @@ def grow_decay(arg_scope: dict[Any, Any], step: tf.Tensor) -> dict[Any, Any]:
 
 
 def freeze(arg_scope: dict[Any, Any]) -> dict[Any, Any]:
-    """An arg scope whose batch norm stays as it is and uses its moving averages.
+    """An arg scope whose batch norm is not trained and uses its moving averages.
 
-    It does so even where a network says that it is training.
+    This holds even where a network is in the training phase.
 
     Args:
-      arg_scope: as a network's arg scope function returns it; not changed.
+      arg_scope: arg scope that a network's function returns; not changed.
     """
     batch_norm = slim.arg_scope_func_key(slim.batch_norm)
     return arg_scope | {batch_norm: _Frozen(arg_scope.get(batch_norm, {}))}
@@ -51,11 +51,11 @@ def freeze(arg_scope: dict[Any, Any]) -> dict[Any, Any]:
 class _Frozen(dict):
     """Batch norm's arguments, of which inner arg scopes cannot change two."""
 
-    def __init__(self, arguments):
+    def __init__(self, arguments: dict[str, Any]):
         super().__init__(arguments, is_training=False, trainable=False)
 
-    def copy(self):
+    def copy(self) -> "_Frozen":
         return _Frozen(self)
 
-    def update(self, arguments):
+    def update(self, arguments: dict[str, Any]) -> None:
         super().update(_Frozen(arguments))

@@ -1,6 +1,7 @@
 """Weights of the classes in the loss."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,18 @@ from slimbase.errors import UserError, unknown
 from slimzoo.model.info import ModelInfo
 
 BALANCED = "balanced"
+_MOST_SHOWN = 20  # Classes.
 
 
 def read(wanted: str | None, info: ModelInfo, dataset: Any) -> np.ndarray | None:
-    """The weight of each class, float32 `[classes]`; None where all count the same.
+    """The weight of each class, float32 `[classes]`; None for equal weights.
 
     Args:
-      wanted: None; 'balanced' for weights that make up for the classes' frequencies in
+      wanted: None; 'balanced' for weights inverse to the classes' frequencies in
         `dataset`, with mean 1 over its pictures; or a file of lines `class:weight`,
         class a number or a name, which must name every class.
-      info: of the network, which says how many classes there are.
-      dataset: the split trained on, a `slim.dataset.Dataset`.
+      info: facts about the network, with the number of classes.
+      dataset: split that is trained on, a `slim.dataset.Dataset`.
 
     Raises:
       UserError: when the file cannot be read as that, or a class has no pictures.
@@ -34,12 +36,14 @@ def read(wanted: str | None, info: ModelInfo, dataset: Any) -> np.ndarray | None
         if wanted == BALANCED
         else _from_file(wanted, names)
     )
-    told = (f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
-    logging.info("Class weights: %s", ", ".join(list(told)[:20]))
+    shown = [
+        f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True)
+    ]
+    logging.info("Class weights: %s", ", ".join(shown[:_MOST_SHOWN]))
     return np.asarray(weights, np.float32)
 
 
-def _balanced(info, dataset, names):
+def _balanced(info: ModelInfo, dataset: Any, names: Sequence[str]) -> np.ndarray:
     counts = count(dataset)[info.labels_offset :]
     if missing := [n for n, c in zip(names, counts, strict=True) if not c]:
         raise UserError(
@@ -50,14 +54,14 @@ def _balanced(info, dataset, names):
 
 
 def count(dataset: Any) -> np.ndarray:
-    """How many records of a `slim.dataset.Dataset` have each label, int `[classes]`."""
+    """The number of records with each label, int `[classes]`."""
     counts = np.zeros(dataset.num_classes, np.int64)
     for _, _, labels in pipeline.labels(dataset):
         counts += np.bincount(labels, minlength=len(counts))[: len(counts)]
     return counts
 
 
-def _from_file(path, names):
+def _from_file(path: str, names: Sequence[str]) -> list[float]:
     try:
         lines = pathlib.Path(path).read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -25,13 +25,13 @@ Batch = tuple[tf.Tensor, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
-class Clone:
-    """What one copy of the network gives for its batch.
+class CloneOutputs:
+    """The outputs of one copy of the network for its batch.
 
     Attributes:
       images: float `[batch, height, width, channels]`.
-      end_points: by name.
-      accuracy: scalar, share of the batch.
+      end_points: end points by name.
+      accuracy: share of the batch that is answered right, scalar.
     """
 
     images: tf.Tensor
@@ -41,22 +41,22 @@ class Clone:
 
 @dataclasses.dataclass(frozen=True)
 class TrainGraph:
-    """What a session runs.
+    """The parts of the graph that a session needs.
 
     Attributes:
-      train_op: takes a step; gives the step reached.
-      accumulate_op: adds the gradients of a batch to those of the step to come; None
-        where each step has one batch.
-      told: scalars about the step by name: loss, accuracy, learning_rate and
-        data_wait, the seconds the step has waited for pictures.
-      hooks: that the session needs.
-      variables: that are trained.
-      channels: of the pictures after preprocessing.
+      train_op: operation that takes a step; its value is the step reached.
+      accumulate_op: operation that adds the gradients of a batch to those of the next
+        step; None where each step has one batch.
+      scalars: scalars about the step by name: loss, accuracy, learning_rate and
+        data_wait, the seconds that the step has waited for images.
+      hooks: hooks that the session needs.
+      variables: variables that are trained.
+      channels: channels of the images.
     """
 
     train_op: tf.Tensor
     accumulate_op: tf.Operation | None
-    told: dict[str, tf.Tensor]
+    scalars: dict[str, tf.Tensor]
     hooks: Sequence[tf.train.SessionRunHook]
     variables: Sequence[tf.Variable]
     channels: int
@@ -73,10 +73,10 @@ def build(
 
     Args:
       config: options.
-      info: of the network.
+      info: facts about the network.
       dataset: split to train on.
-      cluster: where to place everything.
-      seed: of order and distortions.
+      cluster: devices of clones, variables and input.
+      seed: seed of order and distortions; None for another one each time.
     """
     with tf.device(cluster.variables_device()):
         step = tf.train.create_global_step()
@@ -99,14 +99,14 @@ def build(
     )
     first = clones[0].outputs
     _summarize(clones[0], loss, rate)
-    told = {
+    scalars = {
         "loss": loss,
         "accuracy": first.accuracy,
         "learning_rate": rate,
         "data_wait": wait,
     }
     channels = first.images.shape.as_list()[-1]
-    return TrainGraph(train_op, accumulate_op, told, hooks, variables, channels)
+    return TrainGraph(train_op, accumulate_op, scalars, hooks, variables, channels)
 
 
 def _batches(
@@ -119,14 +119,14 @@ def _batches(
     """A batch per clone, and the seconds that a step waits for them."""
     recipe = info.preprocessing(is_training=True)
 
-    def preprocess(image, seed):
+    def preprocess(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if not config.random_erasing:
             return recipe(image, seed=seed)
         erasing, rest = ops.split_seed(seed, 2)
         image = recipe(image, seed=rest)
         return augmentation.random_erasing(image, config.random_erasing, erasing)
 
-    def mix(images, labels, seed):
+    def mix(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> Batch:
         targets = tf.one_hot(labels, info.num_classes)
         alphas = config.mixup_alpha, config.cutmix_alpha
         return augmentation.mix(images, targets, *alphas, seed)
@@ -146,18 +146,18 @@ def _batches(
         )
         start = tf.timestamp()
         with tf.control_dependencies([start]):
-            pictures = pipeline.next_batches(batches, cluster.num_clones)
-        with tf.control_dependencies([labels for _, labels in pictures]):
+            next_batches = pipeline.next_batches(batches, cluster.num_clones)
+        with tf.control_dependencies([labels for _, labels in next_batches]):
             wait = tf.timestamp() - start
-    return pictures, wait
+    return next_batches, wait
 
 
 def network(
     config: TrainConfig, info: ModelInfo, step: tf.Variable
 ) -> Callable[..., Any]:
-    """The network of `info` as a function of pictures, as training wants it."""
+    """The network of `info` in the training phase, as a function of images."""
 
-    def adapt_arg_scope(scope):
+    def adapt_arg_scope(scope: dict[Any, Any]) -> dict[Any, Any]:
         if config.freeze_batch_norm:
             return batch_norm.freeze(scope)
         if config.grow_batch_norm_decay:
@@ -181,17 +181,17 @@ def clone_fn(
     info: ModelInfo,
     network_fn: Callable[..., Any],
     weights: np.ndarray | None = None,
-) -> Callable[[Iterator[Batch]], Clone]:
+) -> Callable[[Iterator[Batch]], CloneOutputs]:
     """A function that builds the network and its losses for the next batch.
 
     Args:
       config: options.
-      info: of the network.
-      network_fn: builds it.
-      weights: of the classes in the loss, `[classes]`.
+      info: facts about the network.
+      network_fn: function that builds the network.
+      weights: weights of the classes in the loss, `[classes]`; None for equal ones.
     """
 
-    def build_clone(batches):
+    def build_clone(batches: Iterator[Batch]) -> CloneOutputs:
         images, targets = next(batches)
         if targets.shape.rank == 1:  # Labels; a mixed batch has targets already.
             targets = tf.one_hot(targets, info.num_classes)
@@ -212,7 +212,8 @@ def clone_fn(
             label_smoothing=config.label_smoothing,
         )
         hits = tf.equal(tf.argmax(logits, 1), tf.argmax(targets, 1))
-        return Clone(images, end_points, tf.reduce_mean(tf.cast(hits, tf.float32)))
+        accuracy = tf.reduce_mean(tf.cast(hits, tf.float32))
+        return CloneOutputs(images, end_points, accuracy)
 
     return build_clone
 
@@ -226,6 +227,7 @@ def _train_op(
     step: tf.Variable,
     variables: list[tf.Variable],
 ) -> tuple[tf.Tensor, tf.Operation | None, tf.Tensor, list[tf.train.SessionRunHook]]:
+    """`train_op` and `accumulate_op` of `TrainGraph`, the loss, and the hooks."""
     averages = None
     if info.moving_average_decay:
         averages = tf.train.ExponentialMovingAverage(info.moving_average_decay, step)
@@ -246,7 +248,7 @@ def _train_op(
     loss, gradients = model_deploy.optimize_clones(
         clones, optimizer, var_list=variables
     )
-    # Batch norm's: those of other clones would update the same moving averages.
+    # Updates of batch norm; other clones' would change the same moving averages.
     updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
     accumulate_op = forget = None
     if config.accumulate_gradients > 1:
@@ -259,7 +261,7 @@ def _train_op(
     with tf.control_dependencies(updates):
         if forget:
             updates.append(forget())
-        if averages and not config.sync_replicas:  # There the chief updates them.
+        if averages and not config.sync_replicas:  # With it the chief updates them.
             updates.append(averages.apply(slim.get_model_variables()))
     with tf.control_dependencies(updates):
         return step.read_value(), accumulate_op, loss, sync_hooks
@@ -279,10 +281,10 @@ def summarize(
     """Adds the summaries that the original's training has, too.
 
     Args:
-      end_points: of a clone, by name.
-      scope: of that clone, whose losses are shown.
-      loss: of all clones, scalar.
-      rate: of learning, scalar.
+      end_points: end points of a clone, by name.
+      scope: scope of that clone, whose losses are shown.
+      loss: loss of all clones, scalar.
+      rate: learning rate, scalar.
     """
     for name, value in end_points.items():
         tf.summary.histogram(f"activations/{name}", value)

@@ -1,4 +1,4 @@
-"""What happens beside the steps of training."""
+"""Hooks of training: progress, checkpoints, and reasons to stop."""
 
 import contextlib
 import math
@@ -6,7 +6,9 @@ import pathlib
 import signal
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -19,38 +21,40 @@ from slimzoo.model.history import History
 
 
 class Progress(tf.train.SessionRunHook):
-    """Tells how training goes: a bar on a terminal, else lines; and metrics.csv."""
+    """Shows progress as a bar on a terminal, else in log lines; adds to metrics.csv."""
 
     def __init__(
         self,
         step: tf.Tensor,
-        told: Mapping[str, tf.Tensor],
+        scalars: Mapping[str, tf.Tensor],
         *,
-        pictures_per_step: int,
+        images_per_step: int,
         every_n_steps: int,
         last_step: int | None,
         history: History | None = None,
     ):
-        """Tells the scalars `told` (see `TrainGraph`) every so many steps.
+        """Shows scalars of the step.
 
         Args:
-          step: the step reached.
-          told: loss, accuracy, learning_rate and data_wait, in seconds.
-          pictures_per_step: what the speed is counted by.
-          every_n_steps: how often to tell.
-          last_step: at which training will end, if it does.
-          history: takes a row each time.
+          step: step reached.
+          scalars: loss, accuracy, learning_rate and data_wait; see `TrainGraph`.
+          images_per_step: images per step, for the speed.
+          every_n_steps: steps from one line to the next.
+          last_step: step at which training will end; None if it will not.
+          history: rows to which each line is added; None to add none.
         """
         self._start = tf.train.get_global_step()
-        self._fetches = {**told, "step": step}
-        self._pictures_per_step = pictures_per_step
+        self._fetches = {**scalars, "step": step}
+        self._images_per_step = images_per_step
         self._every_n_steps = every_n_steps
         self._last_step = last_step
         self._history = history
         self._bar = None
         self._step, self._time, self._waited = 0, 0.0, 0.0
 
-    def after_create_session(self, session, coord):
+    def after_create_session(
+        self, session: tf.Session, coord: tf.train.Coordinator
+    ) -> None:
         """Starts the clock at the step that the session starts from."""
         self._step, self._time = int(session.run(self._start)), time.monotonic()
         if self._history:
@@ -60,12 +64,18 @@ class Progress(tf.train.SessionRunHook):
                 initial=self._step, total=self._last_step, unit=" steps"
             )
 
-    def before_run(self, run_context):
-        """Asks for what is told."""
+    def before_run(
+        self, run_context: tf.train.SessionRunContext
+    ) -> tf.train.SessionRunArgs:
+        """Asks for the scalars."""
         return tf.train.SessionRunArgs(self._fetches)
 
-    def after_run(self, run_context, run_values):
-        """Tells it, every so many steps."""
+    def after_run(
+        self,
+        run_context: tf.train.SessionRunContext,
+        run_values: tf.train.SessionRunValues,
+    ) -> None:
+        """Shows the scalars, every so many steps."""
         values = {key: value.item() for key, value in run_values.results.items()}
         step = values["step"]
         self._waited += values["data_wait"]
@@ -73,17 +83,17 @@ class Progress(tf.train.SessionRunHook):
             return
         now = time.monotonic()
         seconds = now - self._time
-        speed = (step - self._step) * self._pictures_per_step / seconds
+        speed = (step - self._step) * self._images_per_step / seconds
         values |= {
             "images_per_second": speed,
             "data_wait": min(1.0, self._waited / seconds),
         }
-        self._tell(values, seconds / (step - self._step))
+        self._show(values, seconds / (step - self._step))
         if self._history:
             self._history.add(split="", **values)
         self._step, self._time, self._waited = step, now, 0.0
 
-    def _tell(self, values, seconds_per_step):
+    def _show(self, values: Mapping[str, Any], seconds_per_step: float) -> None:
         line = (
             f"loss {values['loss']:.4f}, accuracy {values['accuracy']:.1%}, "
             f"{values['images_per_second']:.1f} images/s, "
@@ -97,11 +107,11 @@ class Progress(tf.train.SessionRunHook):
         elif self._last_step:
             left = (self._last_step - step) * seconds_per_step
             left = tqdm.tqdm.format_interval(max(0, left))
-            logging.info("step %d/%d: %s, %s left", step, self._last_step, line, left)
+            logging.info(f"step {step}/{self._last_step}: {line}, {left} left")
         else:
-            logging.info("step %d: %s", step, line)
+            logging.info(f"step {step}: {line}")
 
-    def end(self, session):
+    def end(self, session: tf.Session) -> None:
         """Closes the bar."""
         if self._bar is not None:
             self._bar.close()
@@ -115,11 +125,17 @@ class StopOnNan(tf.train.SessionRunHook):
         self._fetches = {"loss": loss, "step": tf.train.get_global_step()}
         self._train_dir = train_dir
 
-    def before_run(self, run_context):
+    def before_run(
+        self, run_context: tf.train.SessionRunContext
+    ) -> tf.train.SessionRunArgs:
         """Asks for the loss."""
         return tf.train.SessionRunArgs(self._fetches)
 
-    def after_run(self, run_context, run_values):
+    def after_run(
+        self,
+        run_context: tf.train.SessionRunContext,
+        run_values: tf.train.SessionRunValues,
+    ) -> None:
         """Checks the loss of the step.
 
         Raises:
@@ -138,8 +154,8 @@ class StopOnNan(tf.train.SessionRunHook):
 class SaveCheckpoints(tf.train.SessionRunHook):
     """Writes a checkpoint at the start, every so often, and at the end.
 
-    A checkpoint that is there already is not written again, as TensorFlow's own hook
-    does where training resumes: a process that dies meanwhile would leave no good one.
+    Where training resumes, TensorFlow's own hook writes the checkpoint again that is
+    there: a process that dies meanwhile leaves no good one. This hook does not.
     """
 
     def __init__(
@@ -154,12 +170,12 @@ class SaveCheckpoints(tf.train.SessionRunHook):
         """Saves to `directory`/model.ckpt-STEP with `saver`.
 
         Args:
-          directory: of the checkpoints.
-          saver: of all variables.
-          every_secs: time between checkpoints; 0 for none but the first and the last.
-          every_steps: steps between checkpoints, besides.
-          after_save: called with the step of each checkpoint but the first; tells
-            whether training shall end.
+          directory: directory of the checkpoints.
+          saver: saver of all variables.
+          every_secs: time between checkpoints; 0 for only the first and the last.
+          every_steps: steps between checkpoints, in addition to `every_secs`.
+          after_save: function of the step, called after each checkpoint but the first;
+            returns whether training shall end.
         """
         self._directory = directory
         self._saver = saver
@@ -169,8 +185,10 @@ class SaveCheckpoints(tf.train.SessionRunHook):
         self._step = tf.train.get_global_step()
         self._saved_step, self._saved_time = 0, 0.0
 
-    def after_create_session(self, session, coord):
-        """Saves what training starts from, unless it is from here."""
+    def after_create_session(
+        self, session: tf.Session, coord: tf.train.Coordinator
+    ) -> None:
+        """Saves the values that training starts from, if `directory` lacks them."""
         step = int(session.run(self._step))
         own = checkpoints.latest(self._directory)
         if own is None or checkpoints.step_of(own) != step:
@@ -178,28 +196,35 @@ class SaveCheckpoints(tf.train.SessionRunHook):
             self._write(session, step)
         self._saved_step, self._saved_time = step, time.monotonic()
 
-    def before_run(self, run_context):
+    def before_run(
+        self, run_context: tf.train.SessionRunContext
+    ) -> tf.train.SessionRunArgs:
         """Asks for the step."""
         return tf.train.SessionRunArgs(self._step)
 
-    def after_run(self, run_context, run_values):
+    def after_run(
+        self,
+        run_context: tf.train.SessionRunContext,
+        run_values: tf.train.SessionRunValues,
+    ) -> None:
         """Saves when it is time to."""
-        # What was read beside the step may be from before it, or after others' steps.
+        # The value fetched may be from before this step, or after other workers' steps.
         if not self._is_due(int(run_values.results) + 1):
             return
         session = run_context.session
         if self._is_due(int(session.run(self._step))) and self._save(session):
             run_context.request_stop()
 
-    def _is_due(self, step):
+    def _is_due(self, step: int) -> bool:
         late = time.monotonic() - self._saved_time >= self._every_secs
         return late or step // self._every_steps > self._saved_step // self._every_steps
 
-    def end(self, session):
-        """Saves what training has come to."""
+    def end(self, session: tf.Session) -> None:
+        """Saves the last step."""
         self._save(session)
 
-    def _save(self, session) -> bool:
+    def _save(self, session: tf.Session) -> bool:
+        """Saves the step, unless it is saved; returns whether training shall end."""
         step = int(session.run(self._step))
         if step == self._saved_step:
             return False
@@ -209,7 +234,7 @@ class SaveCheckpoints(tf.train.SessionRunHook):
         self._saved_time = time.monotonic()
         return is_enough
 
-    def _write(self, session, step):
+    def _write(self, session: tf.Session, step: int) -> None:
         prefix = str(pathlib.Path(self._directory) / "model.ckpt")
         self._saver.save(session, prefix, step)
 
@@ -219,7 +244,11 @@ class _StopOnSignals(tf.train.SessionRunHook):
 
     reason: str | None = None
 
-    def after_run(self, run_context, run_values):
+    def after_run(
+        self,
+        run_context: tf.train.SessionRunContext,
+        run_values: tf.train.SessionRunValues,
+    ) -> None:
         """Ends training, which writes a checkpoint."""
         if self.reason:
             run_context.request_stop()
@@ -227,16 +256,16 @@ class _StopOnSignals(tf.train.SessionRunHook):
 
 @contextlib.contextmanager
 def stopping_on_signals() -> Iterator[_StopOnSignals]:
-    """Gives a hook that ends training in order on SIGTERM and Ctrl-C.
+    """Gives a hook that ends training with a checkpoint on SIGTERM and Ctrl-C.
 
     A second signal ends the process at once.
     """
     hook = _StopOnSignals()
     previous = {}
 
-    def stop(number, frame):
+    def stop(number: int, frame: types.FrameType | None) -> None:
         hook.reason = f"Stopped by {signal.Signals(number).name}"
-        logging.warning("%s: saving; once more ends at once", hook.reason)
+        logging.warning(f"{hook.reason}: saving; once more ends at once")
         for each, handler in previous.items():
             signal.signal(each, handler)
 

@@ -13,7 +13,7 @@ from slimzoo.model.history import History
 from slimzoo.training import hooks
 
 SECONDS_PER_STEP = 0.25
-TOLD = ", accuracy 50.0%, 32.0 images/s, data wait 20%, learning rate 0.0125"
+SHOWN = ", accuracy 50.0%, 32.0 images/s, data wait 20%, learning rate 0.0125"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def progress(clock, steps, *, start=0, every_n_steps=10, last_step=None, history
                 "learning_rate": tf.constant(0.0125),
                 "data_wait": tf.constant(SECONDS_PER_STEP / 5),
             },
-            pictures_per_step=8,
+            images_per_step=8,
             every_n_steps=every_n_steps,
             last_step=last_step,
             history=history,
@@ -68,33 +68,33 @@ def progress(clock, steps, *, start=0, every_n_steps=10, last_step=None, history
     return hook
 
 
-def test_progress_is_told_every_so_many_steps(clock, log):
+def test_progress_is_logged_every_so_many_steps(clock, log):
     progress(clock, 25)
     assert log() == [
-        "step 10: loss 0.1000" + TOLD,
-        "step 20: loss 0.0500" + TOLD,
+        "step 10: loss 0.1000" + SHOWN,
+        "step 20: loss 0.0500" + SHOWN,
     ]
 
 
-def test_a_step_seen_twice_is_told_once(clock, log):
+def test_a_step_seen_twice_is_logged_once(clock, log):
     """As by workers side by side."""
     with classic_graph():
         step = tf.train.create_global_step()
         names = ["loss", "accuracy", "learning_rate", "data_wait"]
-        told = {name: tf.constant(0.5) for name in names}
+        scalars = {name: tf.constant(0.5) for name in names}
         hook = hooks.Progress(
-            step, told, pictures_per_step=8, every_n_steps=1, last_step=None
+            step, scalars, images_per_step=8, every_n_steps=1, last_step=None
         )
         advance = step.assign_add(1)
         with tf.train.SingularMonitoredSession([hook]) as session:
             clock.now += 1
             session.raw_session().run(advance)
-            session.run(told["loss"])
-            session.run(told["loss"])
+            session.run(scalars["loss"])
+            session.run(scalars["loss"])
     assert len(log()) == 1
 
 
-def test_progress_tells_the_last_step_if_there_is_one(clock, log):
+def test_progress_shows_the_last_step_if_there_is_one(clock, log):
     progress(clock, 8, every_n_steps=4, last_step=8)
     assert [line.split(":")[0] for line in log()] == ["step 4/8", "step 8/8"]
     assert [line.split(", ")[-1] for line in log()] == ["00:01 left", "00:00 left"]
@@ -102,7 +102,7 @@ def test_progress_tells_the_last_step_if_there_is_one(clock, log):
 
 def test_progress_counts_from_the_step_that_a_session_starts_from(clock, log):
     progress(clock, 10, start=1003)
-    assert log() == ["step 1013: loss 0.0010" + TOLD]
+    assert log() == ["step 1013: loss 0.0010" + SHOWN]
 
 
 def test_speed_is_that_since_the_last_line(clock, log, monkeypatch):
@@ -117,7 +117,7 @@ def test_every_step_may_be_told(clock, log):
     assert len(log()) == 3
 
 
-def test_what_is_told_is_kept_and_forgotten_where_training_goes_back(clock, tmp_path):
+def test_rows_are_kept_and_forgotten_where_training_goes_back(clock, tmp_path):
     history = History(tmp_path)
     progress(clock, 30, history=history)
     history.add(step=25, split="test", loss=0.5, accuracy=0.75, top_5=1.0)
@@ -143,7 +143,7 @@ def test_on_a_terminal_progress_is_a_bar(clock, log, monkeypatch, capsys):
     assert not log()
     assert "| 5/25 [" in shown
     assert "| 25/25 [" in shown
-    assert "loss 0.0400" + TOLD in shown
+    assert "loss 0.0400" + SHOWN in shown
     assert shown.endswith("\n")  # The bar is closed,
     del hook  # as it would be in any case when nothing knows of it any more.
 

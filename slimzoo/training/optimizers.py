@@ -1,6 +1,6 @@
 """Learning rate schedules and optimizers by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -10,10 +10,11 @@ from slimbase.errors import UserError
 from slimbase.registry import Registry
 from slimzoo.config.train import TrainConfig
 
-Schedule = Callable[[TrainConfig, tf.Tensor, int], Any]
+# A function of the options, the step and the steps per decay.
+ScheduleFn = Callable[[TrainConfig, tf.Tensor, int], Any]
 
 
-def _all_steps(config):
+def _all_steps(config: TrainConfig) -> int:
     if config.max_number_of_steps is None:
         raise UserError(
             "--learning_rate_decay_type=cosine ends with training: give "
@@ -22,7 +23,7 @@ def _all_steps(config):
     return config.max_number_of_steps
 
 
-SCHEDULES: Registry[Schedule] = Registry("--learning_rate_decay_type=%s is unknown")
+SCHEDULES: Registry[ScheduleFn] = Registry("--learning_rate_decay_type=%s is unknown")
 SCHEDULES.update(
     exponential=lambda config, step, decay_steps: tf.train.exponential_decay(
         config.learning_rate,
@@ -49,20 +50,31 @@ SCHEDULES.update(
 )
 
 
-def _decays(config):
-    """Tells which variables decoupled weight decay holds for."""
+def _decays(config: TrainConfig) -> Callable[[tf.Variable], bool]:
+    """Whether decoupled weight decay applies to a variable, as a function."""
     return lambda variable: variable.shape.rank > 1 or not config.decay_weights_only
 
 
 class _AdamW(tf.train.AdamOptimizer):
     """Adam with decoupled weight decay (Loshchilov, Hutter 2017, 1711.05101)."""
 
-    def __init__(self, rate, *args, decay, decays):
+    def __init__(
+        self,
+        rate: tf.Tensor,
+        *args: float,
+        decay: float,
+        decays: Callable[[tf.Variable], bool],
+    ):
         super().__init__(rate, *args)
         self._shrinkage = rate * decay
         self._decays = decays
 
-    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple[tf.Tensor | None, tf.Variable]],
+        global_step: tf.Variable | None = None,
+        name: str | None = None,
+    ) -> tf.Operation:
         pairs = list(grads_and_vars)
         shrunk = []
         for gradient, variable in pairs:
@@ -78,12 +90,24 @@ class _Lars(tf.train.MomentumOptimizer):
 
     TRUST = 0.001
 
-    def __init__(self, rate, momentum, *, decay, decays):
+    def __init__(
+        self,
+        rate: tf.Tensor,
+        momentum: float,
+        *,
+        decay: float,
+        decays: Callable[[tf.Variable], bool],
+    ):
         super().__init__(rate, momentum)
         self._decay = decay
         self._decays = decays
 
-    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple[tf.Tensor | None, tf.Variable]],
+        global_step: tf.Variable | None = None,
+        name: str | None = None,
+    ) -> tf.Operation:
         scaled = [
             (self._scaled(gradient, variable), variable)
             for gradient, variable in grads_and_vars
@@ -91,7 +115,7 @@ class _Lars(tf.train.MomentumOptimizer):
         ]
         return super().apply_gradients(scaled, global_step, name)
 
-    def _scaled(self, gradient, variable):
+    def _scaled(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
         if not self._decays(variable):
             return gradient
         with tf.colocate_with(variable):
@@ -168,15 +192,14 @@ def make(config: TrainConfig, rate: tf.Tensor) -> tf.train.Optimizer:
     """The optimizer that `config` names, at learning rate `rate`."""
     if config.optimizer == "adam" and config.opt_epsilon >= 0.1:
         logging.warning(
-            "--optimizer=adam hardly moves with --opt_epsilon=%g, which suits rmsprop: "
-            "give --opt_epsilon=1e-8, or --optimizer=adamw",
-            config.opt_epsilon,
+            f"--optimizer=adam hardly moves with --opt_epsilon={config.opt_epsilon:g}, "
+            "which suits rmsprop: give --opt_epsilon=1e-8, or --optimizer=adamw"
         )
     return OPTIMIZERS[config.optimizer](config, rate)
 
 
 def clip(gradients: Gradients, norm: float) -> Gradients:
-    """Scales `gradients` down to a global norm of `norm`, if that is not 0."""
+    """Scales `gradients` down to the global norm `norm`; 0 leaves them."""
     if not norm:
         return gradients
     clipped, _ = tf.clip_by_global_norm([gradient for gradient, _ in gradients], norm)
@@ -192,12 +215,13 @@ def accumulate(
     """Sums gradients over batches in local variables.
 
     Args:
-      gradients: of one batch.
+      gradients: gradients of one batch.
       count: batches per step, at least 2.
 
     Returns:
-      The mean of this batch's gradients and those added before; a function that makes
-      the operation that forgets these; and the operation that adds this batch's.
+      The mean of this batch's gradients and those in the sums; a function that makes
+      the operation that resets the sums; and the operation that adds this batch's
+      gradients to the sums.
     """
     sums = [
         tf.Variable(
@@ -212,7 +236,7 @@ def accumulate(
     mean = [((total + grad) / count, variable) for total, (grad, variable) in pairs]
     add = tf.group(*(total.assign_add(grad) for total, (grad, _) in pairs))
 
-    def forget():
+    def forget() -> tf.Operation:
         return tf.group(*(total.assign(tf.zeros_like(total)) for total in sums))
 
     return mean, forget, add

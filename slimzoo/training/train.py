@@ -1,9 +1,10 @@
 """Training: from a config to checkpoints."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from contextlib import nullcontext
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 from absl import logging
@@ -20,28 +21,29 @@ from slimzoo.model import info as model_info
 from slimzoo.model.history import History
 from slimzoo.model.info import ModelInfo
 from slimzoo.training import graph as train_graph
-from slimzoo.training import hooks, start_report, validation, warm_start
+from slimzoo.training import hooks, validation, warm_start
 from slimzoo.training.cluster import join
 from slimzoo.training.cluster import session as cluster_session
 from slimzoo.training.graph import Dataset, TrainGraph
+from slimzoo.training.start_report import StartReport
 
-# For threads of queues that never end by themselves; waiting longer helps nobody.
+# Threads of queues never end by themselves: longer waiting is of no use.
 STOP_GRACE_SECS = 5
 
 
 def train(
     config: TrainConfig, extra_hooks: Sequence[tf.train.SessionRunHook] = ()
 ) -> None:
-    """Trains a network as `config` says; checkpoints go to its `train_dir`.
+    """Trains a network as `config` says; writes checkpoints to its `train_dir`.
 
     Goes on from the latest checkpoint in `train_dir`, if there is one.
 
     Args:
       config: options.
-      extra_hooks: of the session, for programs that watch or end it.
+      extra_hooks: hooks of the session, for programs that watch or end it.
 
     Raises:
-      UserError: for what the user can mend.
+      UserError: for problems that the user can fix.
     """
     _check(config)
     joined = join.join(config)
@@ -54,7 +56,7 @@ def _train(
     given: TrainConfig,
     extra_hooks: Sequence[tf.train.SessionRunHook],
 ) -> bool:
-    """Trains; whether it came to its end, instead of being stopped by a signal."""
+    """Trains; returns whether training came to its end and no signal stopped it."""
     own_checkpoint = checkpoints.latest(config.train_dir)
     if own_checkpoint and _is_finished(config, own_checkpoint):
         return True
@@ -72,12 +74,12 @@ def _train(
         saver = tf.train.Saver(  # Relative paths, so that train_dir may be moved.
             max_to_keep=config.keep_checkpoints, save_relative_paths=True
         )
-        start_report.tell(config, info, dataset, deployment, graph, warm)
+        StartReport(config, info, dataset, deployment, graph, warm).log()
         if config.task == 0:
             checkpoints.adopt(config.train_dir)
             _write_records(given, info)
         with (
-            _told_to_others(config),
+            _marked_as_running(config),
             warm_start.explained_errors(own_checkpoint),
             checkpoints.explained_save_errors(config.train_dir),
             explained_memory_errors(config.batch_size),
@@ -100,17 +102,22 @@ def _train(
         raise UserError(f"there are no records in {config.dataset_dir}")
     best = pathlib.Path(config.train_dir, checkpoints.BEST)
     logging.info(
-        "%s at step %d; checkpoints are in %s%s",
-        *(stop_on_signals.reason or "Finished", reached, config.train_dir),
-        f", the best one in {best}" if best.exists() else "",
+        f"{stop_on_signals.reason or 'Finished'} at step {reached}; checkpoints are in "
+        f"{config.train_dir}{f', the best one in {best}' if best.exists() else ''}"
     )
     return stop_on_signals.reason is None
 
 
-def _told_to_others(config):
-    """Those who watch for checkpoints hear when there will be no more."""
+def _marked_as_running(
+    config: TrainConfig,
+) -> contextlib.AbstractContextManager[None]:
+    """Marks the directory as in training, so that --watch knows when to end."""
     is_chief = config.task == 0
-    return training_state.running(config.train_dir) if is_chief else nullcontext()
+    return (
+        training_state.running(config.train_dir)
+        if is_chief
+        else contextlib.nullcontext()
+    )
 
 
 def _check(config: TrainConfig) -> None:
@@ -129,9 +136,9 @@ def _is_finished(config: TrainConfig, checkpoint: str) -> bool:
     )
     if finished:
         logging.warning(
-            "Nothing to do: %s is at step %d of %d already. Raise "
-            "--max_number_of_steps to train on, or give another --train_dir.",
-            *(checkpoint, step, config.max_number_of_steps),
+            f"Nothing to do: {checkpoint} is at step {step} of "
+            f"{config.max_number_of_steps} already. Raise --max_number_of_steps to "
+            "train on, or give another --train_dir."
         )
     return finished
 
@@ -164,7 +171,7 @@ def _model_and_data(
 
 
 def _write_records(config: TrainConfig, info: ModelInfo) -> None:
-    """What later steps need to know, and what would repeat this one."""
+    """Writes model.json, which later commands read, and config.json, to repeat this."""
     info.write(config.train_dir)
     options = dataclasses.asdict(config)
     write_json(pathlib.Path(config.train_dir) / "config.json", options)
@@ -177,15 +184,15 @@ def _hooks(
     graph: TrainGraph,
     saver: tf.train.Saver,
 ) -> list[tf.train.SessionRunHook]:
-    """In the order in which they look at a step."""
+    """The hooks, in the order in which they see a step."""
     is_chief = config.task == 0
     history = History(config.train_dir)
     chosen = [
-        hooks.StopOnNan(graph.told["loss"], config.train_dir),
+        hooks.StopOnNan(graph.scalars["loss"], config.train_dir),
         hooks.Progress(
             graph.train_op,
-            graph.told,
-            pictures_per_step=start_report.global_batch(config),
+            graph.scalars,
+            images_per_step=config.global_batch,
             every_n_steps=config.log_every_n_steps,
             last_step=config.max_number_of_steps,
             history=history if is_chief else None,
@@ -194,13 +201,13 @@ def _hooks(
     if config.max_number_of_steps is not None:
         chosen.append(tf.train.StopAtStepHook(last_step=config.max_number_of_steps))
     if is_chief:
-        evaluation = validation.wanted(config, info, dataset.num_samples, history)
+        evaluator = validation.prepared(config, info, dataset.num_samples, history)
         extras = (
-            {"every_steps": evaluation.every_steps, "after_save": evaluation}
-            if evaluation
+            {"every_steps": evaluator.every_steps, "after_save": evaluator}
+            if evaluator
             else {}
         )
-        # After the check of the loss: what is not a number is not saved.
+        # It comes after the check of the loss, so that nan is not saved.
         chosen.append(
             hooks.SaveCheckpoints(
                 config.train_dir,
@@ -222,12 +229,12 @@ def _session(
     scaffold = tf.train.Scaffold(
         init_fn=init_fn,
         summary_op=tf.summary.merge_all(),
-        # Otherwise there would be another, with operations of its own. So this one also
-        # learns of the checkpoints that are there, and deletes those beyond
+        # Without it TensorFlow makes another saver, with operations of its own. It also
+        # learns of the checkpoints that are there, to delete those beyond
         # --keep_checkpoints.
         saver=saver if is_chief else None,
-        # What the chief has just made need not be looked for twice: `ready_op`, which
-        # comes next, looks for all of it. The others wait for it.
+        # The chief need not check twice which variables have values: `ready_op`, which
+        # comes next, checks all of them. The other workers wait for them here.
         ready_for_local_init_op=tf.constant([], tf.string) if is_chief else None,
     )
     options = precision.configure(join.session_config(config), config.precision)
@@ -255,9 +262,9 @@ def _session(
 def _steps(
     config: TrainConfig, graph: TrainGraph, session: tf.train.MonitoredSession
 ) -> int | None:
-    """Takes steps until a hook says stop; the step reached, None without any."""
+    """Takes steps until a hook stops them; the step reached, None without any."""
 
-    def accumulate_and_step(step_context):
+    def accumulate_and_step(step_context: Any) -> int:
         for _ in range(config.accumulate_gradients - 1):
             step_context.session.run(graph.accumulate_op)
         return step_context.run_with_hooks(graph.train_op)

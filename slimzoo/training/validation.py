@@ -1,4 +1,4 @@
-"""Evaluation of the checkpoints of a running training, and the best of them."""
+"""Evaluation of the checkpoints of a running training, and a copy of the best."""
 
 import pathlib
 import shutil
@@ -17,7 +17,6 @@ from slimzoo.inference import predictor
 from slimzoo.model import checkpoints
 from slimzoo.model.history import History
 from slimzoo.model.info import ModelInfo
-from slimzoo.training import start_report
 
 EVAL = "eval"
 
@@ -34,15 +33,15 @@ def check(config: TrainConfig) -> None:
         )
 
 
-def _is_wanted(config):
+def _is_wanted(config: TrainConfig) -> bool:
     return bool(config.eval_every_steps or config.eval_every_epochs)
 
 
-class Validation:
+class CheckpointEvaluator:
     """Evaluates checkpoints as training writes them.
 
     Results go to metrics.csv and to TensorBoard; the checkpoint with the highest top-1
-    is copied to the directory `best`, beyond the reach of rotation.
+    is copied to the directory `best`, where rotation does not delete it.
 
     Attributes:
       every_steps: steps from one evaluation to the next.
@@ -55,9 +54,9 @@ class Validation:
 
         Args:
           config: options.
-          info: of the network.
-          train_size: pictures in an epoch of training.
-          history: takes a row for each evaluation.
+          info: facts about the network.
+          train_size: images in an epoch of training.
+          history: rows to which each evaluation is added.
 
         Raises:
           UserError: when there is no such split.
@@ -67,7 +66,7 @@ class Validation:
         self._dataset = dataset_factory.get_dataset(
             info.dataset_name, self._split, config.dataset_dir or ""
         )
-        epoch = train_size / start_report.global_batch(config)
+        epoch = train_size / config.global_batch
         self.every_steps = config.eval_every_steps or max(
             1, round((config.eval_every_epochs or 0) * epoch)
         )
@@ -76,7 +75,7 @@ class Validation:
         self._history = history
 
     def prepare(self) -> None:
-        """Checks what will be read; see `preflight.prepare`."""
+        """Checks the records of the split; see `preflight.prepare`."""
         config = self._config
         self._dataset, _ = preflight.prepare(
             self._dataset,
@@ -85,7 +84,7 @@ class Validation:
         )
 
     def __call__(self, step: int) -> bool:
-        """Evaluates the latest checkpoint; tells whether training shall end."""
+        """Evaluates the latest checkpoint; returns whether training shall end."""
         config = self._config
         checkpoint = checkpoints.latest(config.train_dir) or ""
         with predictor.from_checkpoint(self._info, checkpoint) as network:
@@ -106,35 +105,33 @@ class Validation:
         evaluate.write_summaries(str(directory / EVAL), metrics, step)
         *before, last = self._scores()
         is_best = not before or last > max(before)
-        logging.info(
-            "step %d: %s on %s%s",
-            *(step, headline(metrics, self._info.num_classes)),
-            *(self._split, ", the best so far, kept in best/" if is_best else ""),
-        )
+        kept = ", the best so far, kept in best/" if is_best else ""
+        shown = headline(metrics, self._info.num_classes)
+        logging.info(f"step {step}: {shown} on {self._split}{kept}")
         if is_best:
             keep(checkpoint, directory / checkpoints.BEST, self._info)
         return self._is_enough([*before, last])
 
-    def _scores(self):
-        """Top-1 of each evaluation; of equal ones, the lower loss is better."""
+    def _scores(self) -> list[tuple[float, float]]:
+        """Top-1 of each evaluation, and the negated loss, which orders equal ones."""
         rows = [row for row in self._history.rows() if row["split"] == self._split]
         return [(float(row["accuracy"]), -float(row["loss"])) for row in rows]
 
-    def _is_enough(self, scores):
+    def _is_enough(self, scores: list[tuple[float, float]]) -> bool:
         patience = self._config.stop_after_evaluations
         if not patience:
             return False
         best = scores.index(max(scores))
         since = len(scores) - 1 - best
         if since >= patience:
-            logging.info("No better top-1 in %d evaluations: stopping", since)
+            logging.info(f"No better top-1 in {since} evaluations: stopping")
         return since >= patience
 
 
 def keep(checkpoint: str, directory: pathlib.Path, info: ModelInfo) -> None:
-    """Makes `directory` hold `checkpoint`, and nothing else of its kind.
+    """Copies `checkpoint` to `directory`, and then deletes other checkpoints there.
 
-    The one before stays the one to be found until the new one is whole.
+    `checkpoints.latest` finds the one before until the new one is whole.
     """
     directory.mkdir(parents=True, exist_ok=True)
     source = pathlib.Path(checkpoint)
@@ -155,12 +152,12 @@ def keep(checkpoint: str, directory: pathlib.Path, info: ModelInfo) -> None:
             path.unlink()
 
 
-def wanted(
+def prepared(
     config: TrainConfig, info: ModelInfo, train_size: int, history: History
-) -> Validation | None:
-    """What evaluates checkpoints, if `config` asks for that; see `Validation`."""
+) -> CheckpointEvaluator | None:
+    """An evaluator that is ready; None unless `config` asks for evaluations."""
     if not _is_wanted(config):
         return None
-    evaluation = Validation(config, info, train_size, history)
-    evaluation.prepare()
-    return evaluation
+    evaluator = CheckpointEvaluator(config, info, train_size, history)
+    evaluator.prepare()
+    return evaluator

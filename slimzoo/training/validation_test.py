@@ -44,12 +44,14 @@ def evaluate(tmp_path, write_checkpoint, monkeypatch):
             **options,
         )
         (tmp_path / "labels.txt").write_text("".join(f"{i}:{i}\n" for i in range(10)))
-        evaluation = validation.Validation(config, INFO, 4000, History(tmp_path))
+        evaluation = validation.CheckpointEvaluator(
+            config, INFO, 4000, History(tmp_path)
+        )
         losses = itertools.chain(losses, itertools.repeat(50.0))
         for step, top_1 in enumerate(top_1s, 1):
             metrics = Metrics(10)
-            metrics.count = metrics.top_5 = 100
-            metrics.top_1, metrics.loss = round(100 * top_1), next(losses)
+            metrics.count = metrics.top_5_hits = 100
+            metrics.top_1_hits, metrics.loss_sum = round(100 * top_1), next(losses)
             checkpoint = str(tmp_path / f"model.ckpt-{step}")
             for part in ("index", "data-00000-of-00001"):
                 pathlib.Path(f"{checkpoint}.{part}").write_text(f"{step}")
@@ -114,5 +116,5 @@ def test_epochs_are_counted_in_global_batches(tmp_path):
         accumulate_gradients=5,
         eval_every_epochs=0.5,
     )
-    evaluation = validation.Validation(config, INFO, 4000, History(tmp_path))
+    evaluation = validation.CheckpointEvaluator(config, INFO, 4000, History(tmp_path))
     assert evaluation.every_steps == 5  # Of 4,000 pictures, 400 at a time.

@@ -1,8 +1,8 @@
-"""Where training starts, and what it trains."""
+"""The start of training: a checkpoint or none, and the variables to train."""
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -13,12 +13,12 @@ from nets.registry import NETWORKS
 from slimbase import files
 from slimbase.errors import UserError
 from slimzoo.config.train import TrainConfig
-from slimzoo.model import checkpoints, quantize
+from slimzoo.model import checkpoints, quantize, scopes
 from slimzoo.model import info as model_info
 from slimzoo.model.info import ModelInfo
 
 InitFn = Callable[[Any, tf.Session], None]
-# A network that starts from a checkpoint sees the pictures that it was made for.
+# A network that starts from a checkpoint gets the input that the checkpoint is for.
 _INHERITED = (
     "model_name",
     "image_size",
@@ -42,32 +42,30 @@ def starting_checkpoint(config: TrainConfig, own: str | None) -> str | None:
     step = checkpoints.step_of(own)
     if config.checkpoint_path:
         logging.warning(
-            "WARNING: --checkpoint_path=%s is ignored: %s already holds a checkpoint, "
-            "and training goes on from that one, at step %d. To start from "
-            "--checkpoint_path, give another --train_dir.",
-            config.checkpoint_path,
-            config.train_dir,
-            step,
+            f"WARNING: --checkpoint_path={config.checkpoint_path} is ignored: "
+            f"{config.train_dir} already holds a checkpoint, and training goes on from "
+            f"that one, at step {step}. To start from --checkpoint_path, give another "
+            "--train_dir."
         )
     else:
-        logging.info("Resuming from %s, step %d", own, step)
+        logging.info(f"Resuming from {own}, step {step}")
     return None
 
 
 def record_of(checkpoint: str) -> model_info.Record:
-    """What the model.json beside `checkpoint` says about a network that starts there.
+    """The facts in the model.json beside `checkpoint` for a network that starts there.
 
-    The classes of its data set, and what goes with them, are not taken over.
+    The facts about its data set's classes are left out.
     """
     record = model_info.read(files.parent(checkpoint))
     return {key: record[key] for key in _INHERITED if key in record}
 
 
 def with_finetuning(config: TrainConfig, info: ModelInfo) -> TrainConfig:
-    """`config` with the scopes that its `finetune` means; given scopes win.
+    """`config` with the scopes that its `finetune` implies; given scopes win.
 
     Raises:
-      UserError: for an unknown value, or when there is nothing to start from.
+      UserError: for an unknown value, or without a checkpoint to start from.
     """
     if config.finetune is None:
         return config
@@ -91,13 +89,14 @@ def with_finetuning(config: TrainConfig, info: ModelInfo) -> TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Where the values of model variables come from.
+    """The origin of the values of model variables.
 
     Attributes:
-      checkpoint: they are restored from; None for nowhere.
-      restored: names of those in it.
-      new: names of the others, and why they start anew.
-      init_fn: restores them, for `tf.train.Scaffold`; None without a checkpoint.
+      checkpoint: checkpoint to restore; None for none.
+      restored: names of the variables that are restored.
+      new: reasons by name of the variables that start anew.
+      init_fn: function that restores variables, for `tf.train.Scaffold`; None without
+        a checkpoint.
     """
 
     checkpoint: str | None
@@ -110,18 +109,18 @@ def plan(config: TrainConfig, info: ModelInfo, checkpoint: str | None) -> Plan:
     """Plans the warm start of the network in the default graph.
 
     Args:
-      config: says which scopes to leave out, and whether missing variables may be.
-      info: of the network.
-      checkpoint: what to restore; None for nothing.
+      config: options, with the scopes to leave out.
+      info: facts about the network.
+      checkpoint: checkpoint to restore; None for none.
 
     Raises:
       UserError: when a scope matches no variable, the scopes match all of them, or
         the checkpoint does not fit.
     """
     flag = "checkpoint_exclude_scopes"
-    excluded = checkpoints.split_scopes(flag, config.checkpoint_exclude_scopes)
+    excluded = scopes.split(flag, config.checkpoint_exclude_scopes)
     variables = {v.op.name: v for v in slim.get_model_variables()}
-    checkpoints.check_scopes(flag, excluded, list(variables))
+    scopes.check(flag, excluded, list(variables))
     if checkpoint is None:
         return Plan(None, [], dict.fromkeys(variables, "no checkpoint"), None)
     wanted = {
@@ -136,7 +135,7 @@ def plan(config: TrainConfig, info: ModelInfo, checkpoint: str | None) -> Plan:
     available = checkpoints.shapes(checkpoint)
     fitting = quantize.names_in(wanted, available)
     restored = checkpoints.fitting(
-        # Float networks have no ranges; training learns them.
+        # Checkpoints of float networks have no ranges; training learns them.
         {
             n: v
             for n, v in fitting.items()
@@ -161,7 +160,7 @@ def plan(config: TrainConfig, info: ModelInfo, checkpoint: str | None) -> Plan:
     )
 
 
-def _why_new(name, wanted):
+def _why_new(name: str, wanted: Collection[str]) -> str:
     if name not in wanted:
         return "excluded"
     return "ranges of 8 bits" if quantize.is_range(name) else "not in the checkpoint"
@@ -174,12 +173,12 @@ def variables_to_train(config: TrainConfig) -> list[tf.Variable]:
       UserError: when a scope matches no trainable variable.
     """
     flag = "trainable_scopes"
-    scopes = checkpoints.split_scopes(flag, config.trainable_scopes)
+    trainable = scopes.split(flag, config.trainable_scopes)
     variables = tf.trainable_variables()
-    checkpoints.check_scopes(flag, scopes, [v.op.name for v in variables])
-    if not scopes:
+    scopes.check(flag, trainable, [v.op.name for v in variables])
+    if not trainable:
         return variables
-    return [v for v in variables if v.op.name.startswith(tuple(scopes))]
+    return [v for v in variables if v.op.name.startswith(tuple(trainable))]
 
 
 def check_resume(config: TrainConfig, own: str | None) -> None:
@@ -201,5 +200,5 @@ def check_resume(config: TrainConfig, own: str | None) -> None:
 
 
 def explained_errors(own: str | None) -> contextlib.AbstractContextManager[None]:
-    """Turns what fails in resuming from `own` into an error for the user."""
+    """Explains failures to resume from `own`; see `checkpoints.explained_errors`."""
     return checkpoints.explained_errors(own) if own else contextlib.nullcontext()

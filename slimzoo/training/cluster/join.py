@@ -2,7 +2,7 @@
 
 A cluster has parameter servers, which hold the variables, and workers, which compute
 on batches of their own. Worker 0 is the chief: it gives the variables their first
-values, or restores them, and writes checkpoints. docs/distributed.md tells more.
+values, or restores them, and writes checkpoints. See docs/distributed.md.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from slimbase import graph
 from slimbase.errors import UserError
 from slimzoo.config.train import TrainConfig
 from slimzoo.training.cluster import place as cluster_place
+from slimzoo.training.cluster.finished import Finished
 from slimzoo.training.cluster.place import Place
 
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[::1\]")
@@ -35,21 +36,21 @@ _servers: list[tf.train.Server] = []  # Each lives as long as the process.
 def join(config: TrainConfig) -> TrainConfig | None:
     """Joins the cluster that `config`, or else TF_CONFIG, describes, if any.
 
-    The process of a parameter server stays in here until all workers have finished.
+    In the process of a parameter server, it returns when all workers have finished.
 
     Returns:
       `config` with the address of this process's server and its place in the cluster;
-      None when this process was a parameter server, and all is done.
+      None when this process was a parameter server.
 
     Raises:
-      UserError: for a cluster that cannot be, or when the server cannot start.
+      UserError: for an impossible cluster, or when the server cannot start.
     """
     place = cluster_place.find(config, os.environ.get("TF_CONFIG"))
     if place is None:
         return config
     if place.job == "ps":
-        # It has nothing to save, and may be within TensorFlow, where Python's handler
-        # would have to wait.
+        # The server has nothing to save, and may be within TensorFlow, where Python's
+        # handler has to wait.
         with contextlib.suppress(ValueError):  # Only the main thread may.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
     server = _start_server(place, session_config(config))
@@ -69,13 +70,13 @@ def join(config: TrainConfig) -> TrainConfig | None:
 
 
 def finish(config: TrainConfig) -> None:
-    """Tells the parameter servers, if there are any, that this worker has finished.
+    """Reports to the parameter servers, if there are any, that this worker is done.
 
-    They end when all have. When the chief has, the other workers end too. A server
-    that cannot be reached is left alone.
+    Servers end when all workers are done, and the other workers end when the chief is.
+    A server that cannot be reached is left alone.
 
     Args:
-      config: as `join` gave it.
+      config: options that `join` returned.
     """
     if config.job_name is None:
         return
@@ -90,15 +91,15 @@ def finish(config: TrainConfig) -> None:
 
 
 def hooks(config: TrainConfig, step: tf.Tensor) -> list[tf.train.SessionRunHook]:
-    """What a worker does besides its steps; `step` is the step reached."""
+    """The hooks of a worker; `step` is the step reached."""
     return [_Attendance(config, step)] if config.job_name else []
 
 
 class _Attendance(tf.train.SessionRunHook):
-    """Says that this worker is back, and ends training when the chief has finished."""
+    """Reports that this worker is back, and ends training when the chief has."""
 
     def __init__(self, config: TrainConfig, step: tf.Tensor):
-        """Acts for the worker of `config`; asks after each `step`."""
+        """Acts for the worker of `config`, after each `step`."""
         self._config = config
         self._step = step
         self._was_here = False
@@ -106,33 +107,41 @@ class _Attendance(tf.train.SessionRunHook):
     def begin(self):
         """Makes the operations."""
         task, servers = self._config.task, range(self._config.num_ps_tasks)
-        self._come_back = [_Finished(server).remove(task) for server in servers]
+        self._come_back = [Finished(server).remove(task) for server in servers]
         with tf.control_dependencies([self._step]):
-            self._is_over = _Finished(0).has(0)
+            self._is_over = Finished(0).has(0)
 
-    def after_create_session(self, session, coord):
-        """Says that this worker is back."""
+    def after_create_session(
+        self, session: tf.Session, coord: tf.train.Coordinator
+    ) -> None:
+        """Reports that this worker is back."""
         session.run(self._come_back)
         if self._was_here:
+            step = session.run(tf.train.get_global_step())
             logging.warning(
                 "WARNING: a parameter server was lost; training goes on from the "
-                "latest checkpoint, at step %d",
-                session.run(tf.train.get_global_step()),
+                f"latest checkpoint, at step {step}"
             )
         self._was_here = True
 
-    def before_run(self, run_context):
+    def before_run(
+        self, run_context: tf.train.SessionRunContext
+    ) -> tf.train.SessionRunArgs:
         """Asks whether the chief has finished."""
         return tf.train.SessionRunArgs(self._is_over)
 
-    def after_run(self, run_context, run_values):
-        """Ends training if it has."""
+    def after_run(
+        self,
+        run_context: tf.train.SessionRunContext,
+        run_values: tf.train.SessionRunValues,
+    ) -> None:
+        """Ends training if the chief has finished."""
         if run_values.results:
             run_context.request_stop()
 
 
 def deployment(config: TrainConfig) -> model_deploy.DeploymentConfig:
-    """Where clones, variables and input are placed.
+    """The devices of clones, variables and input.
 
     Raises:
       UserError: when there are fewer GPUs than clones.
@@ -159,10 +168,10 @@ def deployment(config: TrainConfig) -> model_deploy.DeploymentConfig:
 
 
 def session_config(config: TrainConfig) -> tf.ConfigProto:
-    """How sessions of training run.
+    """The options of the sessions of training.
 
-    With parameter servers, they see these and their own worker: TensorFlow would wait
-    for the other workers too, and end a step when one of them is lost.
+    With parameter servers, sessions see the servers and their own worker. Otherwise
+    TensorFlow waits for other workers too, and ends a step when one of them is lost.
     """
     options = graph.session_config(config.gpu_memory_growth)
     if config.num_ps_tasks:
@@ -174,7 +183,7 @@ def _say_farewell(config: TrainConfig, server: int) -> None:
     filters = [f"/job:ps/task:{server}", f"/job:worker/task:{config.task}"]
     options = tf.ConfigProto(device_filters=filters)
     with tf.Graph().as_default():
-        farewell = _Finished(server).add(config.task)
+        farewell = Finished(server).add(config.task)
         if config.sync_replicas and config.task == server == 0:
             farewell = _release_waiting(config.worker_replicas, after=farewell)
         with contextlib.suppress(tf.errors.UnavailableError):
@@ -183,7 +192,7 @@ def _say_farewell(config: TrainConfig, server: int) -> None:
 
 
 def _release_waiting(workers: int, after: tf.Operation) -> tf.Operation:
-    """Lets the workers go that wait for the chief to apply their gradients."""
+    """Releases the workers that wait for the chief to apply their gradients."""
     with tf.device("/job:ps/task:0/device:CPU:0"), tf.control_dependencies([after]):
         tokens = tf.FIFOQueue(-1, tf.int64, [], shared_name="sync_token_q")
         return tokens.enqueue_many([tf.zeros([workers], tf.int64)])
@@ -192,7 +201,7 @@ def _release_waiting(workers: int, after: tf.Operation) -> tf.Operation:
 def _start_server(place: Place, options: tf.ConfigProto) -> tf.train.Server:
     host, _, port = place.address.rpartition(":")
     if place.job == "ps":
-        options.device_count["GPU"] = 0  # It does not compute.
+        options.device_count["GPU"] = 0  # A parameter server does not compute.
     try:
         server = tf.train.Server(
             tf.train.ClusterSpec(place.hosts),
@@ -210,28 +219,29 @@ def _start_server(place: Place, options: tf.ConfigProto) -> tf.train.Server:
     narrow = _LOOPBACK.fullmatch(host) and _keep_to_loopback(int(port))
     server.start()
     _servers.append(server)
-    logging.info(
-        "This is %s %d of a cluster with workers %s and parameter servers %s; it "
-        "listens on port %s of %s",
-        "parameter server" if place.job == "ps" else "worker",
-        place.task,
-        *(", ".join(place.hosts[job]) for job in ("worker", "ps")),
-        port,
-        "this machine alone" if narrow else "all of this machine's addresses",
-    )
-    if not narrow:
-        logging.warning(
-            "WARNING: whoever reaches port %s can run anything here, without a "
-            "password: keep it off open networks",
-            port,
-        )
+    _log_place(place, port, bool(narrow))
     return server
 
 
-def _keep_to_loopback(port: int) -> bool:
-    """Takes this process's server on `port` off the network; whether that worked.
+def _log_place(place: Place, port: str, narrow: bool) -> None:
+    job = "parameter server" if place.job == "ps" else "worker"
+    workers, servers = (", ".join(place.hosts[each]) for each in ("worker", "ps"))
+    reach = "this machine alone" if narrow else "all of this machine's addresses"
+    logging.info(
+        f"This is {job} {place.task} of a cluster with workers {workers} and parameter "
+        f"servers {servers}; it listens on port {port} of {reach}"
+    )
+    if not narrow:
+        logging.warning(
+            f"WARNING: whoever reaches port {port} can run anything here, without a "
+            "password: keep it off open networks"
+        )
 
-    TensorFlow has no option for it, Linux has.
+
+def _keep_to_loopback(port: int) -> bool:
+    """Takes this process's server on `port` off the network; returns the success.
+
+    TensorFlow has no option for it, but Linux has.
     """
     device = getattr(socket, "SO_BINDTODEVICE", None)
     if device is None:
@@ -249,55 +259,12 @@ def _keep_to_loopback(port: int) -> bool:
     return done
 
 
-class _Finished:
-    """The table of the workers that have finished, on a parameter server.
-
-    It lives as long as the server: operations in all graphs and sessions see one.
-    """
-
-    def __init__(self, server: int):
-        self._device = f"/job:ps/task:{server}/device:CPU:0"
-        with tf.device(self._device):
-            self._table = tf.raw_ops.MutableHashTableV2(
-                key_dtype=tf.int64, value_dtype=tf.int64, shared_name="finished_workers"
-            )
-
-    def add(self, worker: int) -> tf.Operation:
-        with tf.device(self._device):
-            return tf.raw_ops.LookupTableInsertV2(
-                table_handle=self._table, keys=_number(worker), values=_number(1)
-            )
-
-    def remove(self, worker: int) -> tf.Operation:
-        with tf.device(self._device):
-            return tf.raw_ops.LookupTableRemoveV2(
-                table_handle=self._table, keys=_number(worker)
-            )
-
-    def has(self, worker: int) -> tf.Tensor:
-        with tf.device(self._device):
-            found = tf.raw_ops.LookupTableFindV2(
-                table_handle=self._table,
-                keys=_number(worker),
-                default_value=tf.constant(0, tf.int64),
-            )
-            return tf.equal(found[0], 1)
-
-    def count(self) -> tf.Tensor:
-        with tf.device(self._device):
-            return tf.raw_ops.LookupTableSizeV2(table_handle=self._table)
-
-
-def _number(value):
-    return tf.constant([value], tf.int64)
-
-
 def _serve(server: tf.train.Server, place: Place) -> None:
     """Waits until all workers have finished."""
     workers = len(place.hosts["worker"])
     options = tf.ConfigProto(device_filters=[f"/job:ps/task:{place.task}"])
     with tf.Graph().as_default():
-        finished = _Finished(place.task).count()
+        finished = Finished(place.task).count()
         with tf.Session(server.target, config=options) as session:
             while session.run(finished) < workers:
                 time.sleep(_POLL_SECS)  # Not in TensorFlow: signals must arrive.

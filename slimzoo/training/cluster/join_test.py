@@ -128,7 +128,7 @@ def test_a_server_of_localhost_is_not_on_the_network(caplog):
     assert f"port {port} of this machine alone" in caplog.text
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # Sends nothing; tells our own address.
+            probe.connect(("192.0.2.1", 9))  # Sends nothing; shows our own address.
         except OSError:
             pytest.skip("there is no network")
         ours = probe.getsockname()[0]
@@ -265,7 +265,7 @@ class Processes:
             time.sleep(0.1)
 
     def progress(self, *names, lines=2):
-        """Waits until each has told of its steps so many times more."""
+        """Waits until each has logged its steps so many times more."""
         before = {name: len(self.steps(name)) for name in names}
         for name in names:
             self.wait_for(lambda n=name: len(self.steps(n)) >= before[n] + lines)

@@ -1,4 +1,4 @@
-"""Which process of which cluster this one is: by flags, or by TF_CONFIG."""
+"""The place of this process in a cluster, by flags or by TF_CONFIG."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ from typing import Any
 from slimbase.errors import UserError
 from slimzoo.config.train import TrainConfig
 
-_CHIEF_JOBS = ("chief", "master")  # The second is TF_CONFIG's older name of the first.
+_CHIEF_JOBS = ("chief", "master")  # `master` is TF_CONFIG's older name.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Place:
 
     Attributes:
       job: ps or worker.
-      task: its number in the job; worker 0 is the chief.
+      task: number of the process in the job; worker 0 is the chief.
       hosts: host:port of all processes of both jobs.
     """
 
@@ -27,7 +27,7 @@ class Place:
 
     @property
     def address(self) -> str:
-        """Its host:port."""
+        """The host:port of the process."""
         return self.hosts[self.job][self.task]
 
 
@@ -35,15 +35,15 @@ def find(config: TrainConfig, tf_config: str | None) -> Place | None:
     """The place of this process.
 
     Args:
-      config: its flags, which win.
+      config: options, whose flags win.
       tf_config: value of the environment variable TF_CONFIG, if it is set.
 
     Returns:
-      None where neither describes a cluster: without flags and TF_CONFIG, with one of
-      a single worker, and with `master`, a server that runs already.
+      None where neither describes a cluster: without flags and TF_CONFIG, with a
+      TF_CONFIG of a single worker, and with `master`, a server that runs already.
 
     Raises:
-      UserError: says what is wrong in the flags or in TF_CONFIG.
+      UserError: for mistakes in the flags or in TF_CONFIG.
     """
     if config.job_name or config.ps_hosts or config.worker_hosts:
         return _by_flags(config)
@@ -55,7 +55,7 @@ def find(config: TrainConfig, tf_config: str | None) -> Place | None:
     return _by_environment(tf_config) if tf_config and not config.master else None
 
 
-def _by_flags(config):
+def _by_flags(config: TrainConfig) -> Place:
     flags = ("job_name", "ps_hosts", "worker_hosts")
     missing = [f"--{flag}" for flag in flags if not getattr(config, flag)]
     if missing:
@@ -78,7 +78,7 @@ def _by_flags(config):
     return _checked(Place(config.job_name, config.task, hosts), f"--task={config.task}")
 
 
-def _by_environment(content):
+def _by_environment(content: str) -> Place | None:
     try:
         described = json.loads(content)
     except ValueError as error:
@@ -120,7 +120,7 @@ def _by_environment(content):
 
 
 def _entry(mapping: Any, where: str, key: str, kind: type, default: Any = None) -> Any:
-    """An entry of what TF_CONFIG holds, of the type that it must have."""
+    """An entry of an object in TF_CONFIG, checked to be of type `kind`."""
     if not isinstance(mapping, dict):
         raise UserError(f"{where} is {mapping!r}: expected an object with {key!r}")
     value = mapping.get(key, default)

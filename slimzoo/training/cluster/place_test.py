@@ -32,7 +32,7 @@ def test_flags():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"job_name": None}, "there is no --job_name"),
         ({"ps_hosts": None, "worker_hosts": ""}, "no --ps_hosts and no --worker_hosts"),
@@ -47,10 +47,10 @@ def test_flags():
         ({"master": "grpc://b:1"}, "leave out one of them"),
     ],
 )
-def test_mistakes_in_flags(changes, told):
+def test_mistakes_in_flags(changes, message):
     with pytest.raises(UserError) as error:
         cluster_place.find(dataclasses.replace(FLAGS, **changes), None)
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_a_server_that_runs_already():
@@ -96,7 +96,7 @@ def test_tf_config_of_one_process_is_of_no_interest(content):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("{", "TF_CONFIG is no JSON: Expecting property name"),
         ("[]", r"TF_CONFIG is \[\]: expected an object with 'cluster'"),
@@ -121,6 +121,6 @@ def test_tf_config_of_one_process_is_of_no_interest(content):
         (described(task={"type": "evaluator", "index": 0}), "eval_image_classifier.py"),
     ],
 )
-def test_mistakes_in_tf_config(content, told):
-    with pytest.raises(UserError, match=told):
+def test_mistakes_in_tf_config(content, message):
+    with pytest.raises(UserError, match=message):
         by_tf_config(content)

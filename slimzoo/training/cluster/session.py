@@ -1,4 +1,4 @@
-"""How the sessions of several workers start, go together and end."""
+"""The sessions of several workers: their start, their common steps, their end."""
 
 import contextlib
 import os
@@ -14,8 +14,8 @@ from absl import logging
 from slimzoo.config.train import TrainConfig
 
 _POLL_SECS = 1
-# Left for a step to end: the chief's, which then writes a checkpoint, and another
-# worker's, for which the chief waits with sync_replicas.
+# Time for a step to end: the chief then writes a checkpoint; with sync_replicas, it
+# waits for the other workers' steps.
 _CHIEF_GRACE_SECS = 30
 _SYNC_GRACE_SECS = 15
 _GRACE_SECS = 5
@@ -24,7 +24,7 @@ _GRACE_SECS = 5
 class WaitForChief(tf.train.SessionCreator):
     """Makes the sessions of the other workers, as soon as the chief has made its own.
 
-    `tf.train.WorkerSessionCreator` does too, but looks every 30 seconds only, says
+    `tf.train.WorkerSessionCreator` does the same, but looks only every 30 seconds, logs
     nothing meanwhile and gives up after half an hour.
     """
 
@@ -36,8 +36,8 @@ class WaitForChief(tf.train.SessionCreator):
         self._scaffold = scaffold
         self._options = options
 
-    def create_session(self):
-        """Waits for the variables to have values; gives a session."""
+    def create_session(self) -> tf.Session:
+        """Waits until the variables have values; gives a session."""
         self._scaffold.finalize()
         logging.info("Waiting for the parameter servers and the chief")
         manager = tf.train.SessionManager(
@@ -52,8 +52,8 @@ class WaitForChief(tf.train.SessionCreator):
 class SyncReplicas(tf.train.SessionRunHook):
     """Makes the chief apply the gradients that a `SyncReplicasOptimizer` collects.
 
-    That one's own hook closes the queue that the workers wait at when the chief stops,
-    so that a chief that comes back cannot go on, and ends with a stack trace.
+    When the chief stops, the optimizer's own hook closes the queue at which workers
+    wait, so that a chief that comes back cannot go on; and it ends with a stack trace.
     """
 
     def __init__(self, optimizer: tf.train.SyncReplicasOptimizer, is_chief: bool):
@@ -63,8 +63,8 @@ class SyncReplicas(tf.train.SessionRunHook):
 
     def begin(self):
         """Makes the operations."""
-        # Sessions are ready when they are made; TensorFlow would tell of a tensor that
-        # is not used.
+        # Sessions are ready when they are made; TensorFlow would warn that a tensor is
+        # not used.
         self._optimizer.ready_for_local_init_op.mark_used()
         if self._is_chief:
             self._start = [
@@ -75,7 +75,9 @@ class SyncReplicas(tf.train.SessionRunHook):
         else:
             self._start = [self._optimizer.local_step_init_op]
 
-    def after_create_session(self, session, coord):
+    def after_create_session(
+        self, session: tf.Session, coord: tf.train.Coordinator
+    ) -> None:
         """Starts at the session's step."""
         for operation in self._start:
             session.run(operation)
@@ -85,7 +87,7 @@ class SyncReplicas(tf.train.SessionRunHook):
             )
             thread.start()
 
-    def _keep_applying(self, session, coord):
+    def _keep_applying(self, session: tf.Session, coord: tf.train.Coordinator) -> None:
         apply = session.make_callable(self._apply)
         try:
             while not coord.should_stop():
@@ -98,9 +100,9 @@ class SyncReplicas(tf.train.SessionRunHook):
 
 
 def leaves_late(config: TrainConfig) -> bool:
-    """Whether a worker works on when it is told to stop, until `ending_when_blocked`.
+    """Whether a worker works on after a signal, until `ending_when_blocked`.
 
-    Where all are told at once, the chief cannot end its step without the others.
+    Where all workers get a signal at once, the chief needs the others to end its step.
     """
     return config.task > 0 and config.sync_replicas
 
@@ -110,12 +112,13 @@ def ending_when_blocked(config: TrainConfig, stop_on_signals: Any) -> Iterator[N
     """Ends a worker some time after a signal that finds it waiting for others.
 
     Python's handlers of signals run between two operations of Python; a process that
-    waits in TensorFlow, for a server that is not there, never comes to the next one. A
+    waits in TensorFlow for a server that is not there never reaches the next one. A
     second signal ends it at once.
 
     Args:
-      config: as `cluster.join` gave it.
-      stop_on_signals: has a `reason` as soon as the handler has run.
+      config: options that `join.join` returned.
+      stop_on_signals: hook of `hooks.stopping_on_signals`, with a `reason` as soon as
+        the handler has run.
     """
     grace_secs = _SYNC_GRACE_SECS if config.sync_replicas else _GRACE_SECS
     if config.task == 0:
@@ -127,7 +130,7 @@ def ending_when_blocked(config: TrainConfig, stop_on_signals: Any) -> Iterator[N
     arrivals, sender = socket.socketpair()
     sender.setblocking(False)
 
-    def watch():
+    def watch() -> None:
         number = arrivals.recv(1)
         if not number:
             return
@@ -137,8 +140,8 @@ def ending_when_blocked(config: TrainConfig, stop_on_signals: Any) -> Iterator[N
                 return
         if not stop_on_signals.reason or leaves_late(config):
             logging.warning(
-                "%s: ending in the middle of a step, without a checkpoint",
-                signal.Signals(number[0]).name,
+                f"{signal.Signals(number[0]).name}: ending in the middle of a step, "
+                "without a checkpoint"
             )
             os._exit(128 + number[0])
 
