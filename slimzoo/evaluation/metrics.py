@@ -109,7 +109,7 @@ class Metrics:
         )
 
     def calibration(self) -> "Calibration":
-        """How far probabilities are from shares of right answers."""
+        """Compares probabilities with shares of right answers."""
         confidence = _share(self.bin_confidences, self.bin_counts)
         accuracy = _share(self.bin_hits, self.bin_counts)
         gaps = self.bin_counts * np.abs(confidence - accuracy)

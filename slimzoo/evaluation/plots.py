@@ -32,7 +32,7 @@ INK, GRAY, LIGHT = "#1f2933", "#8a94a0", "#e3e7eb"
 # Markers and colours of the curves of evaluated splits.
 _SPLITS = (("o", ORANGE), ("s", BLUE), ("D", GREEN), ("^", PURPLE))
 
-# For names that DejaVu, which matplotlib brings, has no glyphs for.
+# Fonts for names that DejaVu, which matplotlib brings, has no glyphs for.
 _EAST_ASIAN = {"Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei"}
 _FONTS = sorted(_EAST_ASIAN.intersection(font_manager.get_font_names()))
 _STYLE: dict[Any, Any] = {
@@ -64,7 +64,7 @@ _STYLE: dict[Any, Any] = {
 
 @matplotlib.rc_context(_STYLE)
 def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
-    """How often each class was taken for which; colour is the share of the true class.
+    """Numbers of images by true and predicted class; colour is the share of the row.
 
     Of more than `MOST_CLASSES` classes, it shows those with most mistakes, and a column
     for all others together.
@@ -84,7 +84,7 @@ def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
         rows = [rows[index] for index in shown]
         columns = [*rows, "(all others)"]
     cell = np.clip(4.4 / len(rows), 0.34, 0.88)  # Inches.
-    room = 0.08 * max(map(len, columns))  # For the longest name.
+    room = 0.08 * max(map(len, columns))  # Space for the longest name.
     turn = 90 if room > cell else 0
     height = cell * len(rows) + (room + 0.6 if turn else 0.8)
     figure, axes = _figure("confusion-matrix", cell * len(columns) + room + 0.6, height)
@@ -192,8 +192,7 @@ def training_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
     """Loss and accuracy over the steps, of training and of each evaluated split.
 
     Args:
-      rows: as `History.rows` of `slimzoo.model.history` gives them; incomplete ones are
-        left out.
+      rows: rows of `slimzoo.model.history.History`; incomplete ones are left out.
 
     Returns:
       None when there is nothing to draw.

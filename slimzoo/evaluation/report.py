@@ -50,11 +50,11 @@ class ShownMistake:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a report shows. Numbers may be nan, which is shown as a dash.
+    """The content of a report. Numbers may be nan, which is shown as a dash.
 
     Attributes:
       title: model and data set.
-      facts: what was evaluated: name (checkpoint, step, split, ...) to value.
+      facts: facts about the evaluation: name (checkpoint, step, ...) to value.
       headline: `count` of images; `top_1`, `top_5` and `expected_calibration_error`
         in [0, 1]; `loss` in nats; `macro` and `weighted`, each with `precision`,
         `recall` and `f1` in [0, 1].

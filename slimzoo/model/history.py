@@ -13,11 +13,11 @@ COLUMNS: tuple[str, ...] = (
     "step",
     "split",  # Empty for the batches of training.
     "loss",
-    "accuracy",  # Of training: of the batch; of evaluation: top-1.
+    "accuracy",  # In training that of the batch, in evaluation top-1.
     "top_5",
     "learning_rate",
     "images_per_second",
-    "data_wait",  # Share of the time, waiting for pictures.
+    "data_wait",  # Share of the time, waiting for images.
 )
 
 

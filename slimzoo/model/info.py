@@ -12,6 +12,7 @@ from datasets.storage import manifests
 from nets.registry import NETWORKS
 from slimbase.command_line.options import Size
 from slimbase.errors import UserError
+from slimzoo.config.shared import Inference, Model
 from slimzoo.model import record as model_record
 from slimzoo.model.record import FILE_NAME, ModelInfo, Record, beside, read
 
@@ -42,7 +43,7 @@ _OF_ANY = (
 
 
 def settle(
-    config: Any, record: Record, image_size: int | Size | None = None
+    config: Model, record: Record, image_size: int | Size | None = None
 ) -> ModelInfo:
     """Takes each fact from the options, else the record, else the registry.
 
@@ -81,7 +82,7 @@ def settle(
     return ModelInfo(**facts)
 
 
-def check_known(config: Any, record: Record, path: str) -> None:
+def check_known(config: Inference, record: Record, path: str) -> None:
     """Checks that options or record name the network of `path`, a graph.
 
     With a wrong recipe the answers would be confident nonsense.

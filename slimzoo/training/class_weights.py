@@ -26,7 +26,7 @@ def read(wanted: str | None, info: ModelInfo, dataset: Any) -> np.ndarray | None
       dataset: split that is trained on, a `slim.dataset.Dataset`.
 
     Raises:
-      UserError: when the file cannot be read as that, or a class has no pictures.
+      UserError: for a file that is not of such lines, or a class without pictures.
     """
     if wanted is None:
         return None

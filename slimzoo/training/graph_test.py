@@ -75,7 +75,7 @@ class OneCpuPerClone(model_deploy.DeploymentConfig):
 
 
 def gradients_by_training(num_clones):
-    """What a step at learning rate 1 takes off each variable, by its name."""
+    """The change of each variable, negated, in a step at learning rate 1, by name."""
     config = TrainConfig(model_name="lenet", optimizer="sgd", weight_decay=0.01)
     info = model_info.settle(config, {"num_classes": 5}, 28)
     cluster = OneCpuPerClone(num_clones)

@@ -77,7 +77,7 @@ def test_progress_is_logged_every_so_many_steps(clock, log):
 
 
 def test_a_step_seen_twice_is_logged_once(clock, log):
-    """As by workers side by side."""
+    """The step of two workers is read twice."""
     with classic_graph():
         step = tf.train.create_global_step()
         names = ["loss", "accuracy", "learning_rate", "data_wait"]

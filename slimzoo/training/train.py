@@ -71,7 +71,8 @@ def _train(
         info = dataclasses.replace(info, channels=graph.channels)
         warm = warm_start.plan(config, info, start)
         warm_start.check_resume(config, own_checkpoint)
-        saver = tf.train.Saver(  # Relative paths, so that train_dir may be moved.
+        # With relative paths, train_dir may be moved.
+        saver = tf.train.Saver(
             max_to_keep=config.keep_checkpoints, save_relative_paths=True
         )
         StartReport(config, info, dataset, deployment, graph, warm).log()
@@ -100,24 +101,25 @@ def _train(
                     reached = _steps(config, graph, session)
     if reached is None:
         raise UserError(f"there are no records in {config.dataset_dir}")
+    _log_end(config, stop_on_signals.reason or "Finished", reached)
+    return stop_on_signals.reason is None
+
+
+def _log_end(config: TrainConfig, reason: str, step: int) -> None:
     best = pathlib.Path(config.train_dir, checkpoints.BEST)
     logging.info(
-        f"{stop_on_signals.reason or 'Finished'} at step {reached}; checkpoints are in "
-        f"{config.train_dir}{f', the best one in {best}' if best.exists() else ''}"
+        f"{reason} at step {step}; checkpoints are in {config.train_dir}"
+        + (f", the best one in {best}" if best.exists() else "")
     )
-    return stop_on_signals.reason is None
 
 
 def _marked_as_running(
     config: TrainConfig,
 ) -> contextlib.AbstractContextManager[None]:
     """Marks the directory as in training, so that --watch knows when to end."""
-    is_chief = config.task == 0
-    return (
-        training_state.running(config.train_dir)
-        if is_chief
-        else contextlib.nullcontext()
-    )
+    if config.task > 0:  # The chief does.
+        return contextlib.nullcontext()
+    return training_state.running(config.train_dir)
 
 
 def _check(config: TrainConfig) -> None:
@@ -154,7 +156,7 @@ def _model_and_data(
     dataset = dataset_factory.get_dataset(
         info.dataset_name, config.dataset_split_name, config.dataset_dir or ""
     )
-    if config.quantize_delay >= 0:  # Else as the checkpoint that it goes on from.
+    if config.quantize_delay >= 0:  # Otherwise as in the checkpoint to go on from.
         info = dataclasses.replace(info, quantize=True)
     if info.quantize and config.precision != "float32":
         raise UserError(

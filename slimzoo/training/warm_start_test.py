@@ -54,7 +54,7 @@ def write_network(write_checkpoint):
 
 @pytest.fixture
 def log(caplog):
-    """What was logged."""
+    """The messages that were logged."""
     caplog.set_level(logging.INFO, "absl")
     return caplog
 

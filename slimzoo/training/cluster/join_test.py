@@ -40,7 +40,7 @@ def free_addresses(count):
 
 
 def configs(workers=2, **options):
-    """That of each worker, then that of the parameter server."""
+    """The output of each worker, then that of the parameter server."""
     ps, *hosts = free_addresses(1 + workers)
     options |= {"ps_hosts": ps, "worker_hosts": ",".join(hosts)}
     return [
@@ -379,7 +379,7 @@ def test_tf_config(processes):
 
 @pytest.mark.slow
 def test_servers_that_run_already(processes):
-    """As in 2017: --master, --num_ps_tasks, --worker_replicas and --task."""
+    """The flags of 2017: --master, --num_ps_tasks, --worker_replicas and --task."""
     those = processes("--max_number_of_steps=30")
     hosts = dict(zip(("ps", "worker"), ([a] for a in free_addresses(2)), strict=True))
     [_, server] = [
