@@ -22,13 +22,14 @@ MOST_BAD = 100  # Statuses above 125 have meanings for shells.
 def main(config: ClassifyConfig, pictures: list[str]) -> int:
     """Prints the likeliest classes of each picture, with their probabilities."""
     # TensorFlow takes seconds to import; --help does not.
-    from slimbase import errors, files
+    from slimbase import files
+    from slimbase.text import counted
     from slimzoo.classification import answers
     from slimzoo.classification.classify import Answer, classify
 
     count = bad = 0
 
-    def tell_bad(found: Iterator[Answer]) -> Iterator[Answer]:
+    def report_bad(found: Iterator[Answer]) -> Iterator[Answer]:
         nonlocal count, bad
         for answer in found:
             count += 1
@@ -37,7 +38,7 @@ def main(config: ClassifyConfig, pictures: list[str]) -> int:
                 print(f"{answer.path}: {answer.error}", file=sys.stderr)
             yield answer
 
-    found = tell_bad(classify(config, pictures))
+    found = report_bad(classify(config, pictures))
     lines = answers.lines(found, config.format, config.top_k, config.logits)
     with contextlib.ExitStack() as stack:
         if config.output_file:
@@ -53,8 +54,8 @@ def main(config: ClassifyConfig, pictures: list[str]) -> int:
             print(line, file=output)
     if config.output_file:
         unread = f", {bad} of which could not be read" if bad else ""
-        told = f"{config.output_file}: {errors.counted(count, 'picture')}{unread}"
-        print(told, file=sys.stderr)
+        answered = counted(count, "picture")
+        print(f"{config.output_file}: {answered}{unread}", file=sys.stderr)
     return min(bad, MOST_BAD)
 
 

@@ -20,19 +20,19 @@ from slimzoo.config.export import ExportConfig
 
 
 def main(config: ExportConfig) -> None:
-    """Exports as `config` says and prints what there is to know of it."""
+    """Exports as `config` says and prints a summary."""
     # TensorFlow takes seconds; --help does not.
     if config.describe:
         from slimzoo.exporting.describe import describe
 
         print(describe(config.describe))
         return
-    from slimzoo.exporting import export
+    from slimzoo.exporting import export, record
 
     if config.checkpoint_path is None:
         print(f"--output_node_names={export.export(config)}")
     else:
-        print(export.report(export.export_trained(config)))
+        print(record.report(export.export_trained(config)))
 
 
 def run() -> None:

@@ -25,7 +25,9 @@ from slimbase.errors import UserError
 from slimbase.graph import classic_graph
 from slimzoo.config.export import ExportConfig
 from slimzoo.exporting import export, verify
-from slimzoo.formats.writers import INPUT_NAME, Settings, write_lite
+from slimzoo.exporting.examples import Examples
+from slimzoo.formats import lite
+from slimzoo.formats.trained import INPUT_NAME, Settings
 
 FILE = pathlib.Path(__file__).with_name("exports.json")
 _SMALL = 128  # Pixels.
@@ -51,16 +53,17 @@ def measure(name: str, directory: pathlib.Path) -> dict[str, Any]:
     graph, checkpoint = config.output_file, config.checkpoint_path or ""
     output = export.export(dataclasses.replace(config, checkpoint_path=None))
     _write_untrained(graph, checkpoint)
-    info = export.settle(config, checkpoint)
+    network = export.settle(config)
+    info = network.info
     frames = [config.num_frames] if config.num_frames else []
     shape = (2, *frames, *info.image_size, info.channels)
     images = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
-    trained, expected = export.freeze(config, info, checkpoint, images)
+    trained, expected = export.freeze(config, network, images)
 
     def agrees(form, path):
-        pictures = verify.Pictures(images, (), "noise", False)
-        written = verify.run_written(form, path, pictures)
-        bounds = verify.tolerance("float32", 0, pictures)
+        examples = Examples(images, (), "noise", False)
+        written = verify.run_written(form, path, examples)
+        bounds = verify.tolerance("float32", 0, examples)
         return all(
             verify.compare(what, expected, values).within(bounds)
             for what, values in written.probabilities.items()
@@ -89,10 +92,10 @@ def measure(name: str, directory: pathlib.Path) -> dict[str, Any]:
     )
     optimized.write_bytes(graph_def.SerializeToString())
     facts["optimize_for_inference"] = agrees("frozen", optimized)
-    lite = directory / "float.tflite"
+    path = directory / "float.tflite"
     try:
-        write_lite(trained, lite, Settings(fold=True, batch_size=1))
-        facts["tflite"] = lite.stat().st_size if agrees("tflite", lite) else "differs"
+        lite.write(trained, path, Settings(fold=True, batch_size=1))
+        facts["tflite"] = path.stat().st_size if agrees("tflite", path) else "differs"
     except UserError as error:
         facts["tflite"] = str(error).removeprefix(f"LiteRT cannot do {name}: ")
     return facts

@@ -17,7 +17,8 @@ def lines(
     """Text without line ends, as the answers come.
 
     Args:
-      answers: of pictures that could be read, and of others, which only `jsonl` tells.
+      answers: answers to pictures, of which only `jsonl` shows those that could not
+        be read.
       style: `table`, `csv` or `jsonl`.
       top_k: most classes per answer.
       logits: whether the classes' values are logits instead of probabilities.
@@ -30,7 +31,7 @@ def lines(
     return _STYLES[style](answers, top_k, logits)
 
 
-def _table(answers, top_k, logits):
+def _table(answers: Iterable[Answer], top_k: int, logits: bool) -> Iterator[str]:
     for answer in answers:
         if not answer.error:
             yield answer.path
@@ -39,7 +40,7 @@ def _table(answers, top_k, logits):
             yield f"  {value}  {each.name}"
 
 
-def _csv(answers, top_k, logits):
+def _csv(answers: Iterable[Answer], top_k: int, logits: bool) -> Iterator[str]:
     value = "logit" if logits else "probability"
     readable = (answer for answer in answers if not answer.error)
     first = next(readable, None)
@@ -52,14 +53,14 @@ def _csv(answers, top_k, logits):
         yield _row([answer.path, *(cell for three in cells for cell in three)])
 
 
-def _row(cells):
+def _row(cells: Iterable[object]) -> str:
     text = io.StringIO()
-    # With its own line end: that is what tells the writer which line ends to quote.
+    # The writer needs its own line end, by which it knows which line ends to quote.
     csv.writer(text).writerow(cells)
     return text.getvalue().removesuffix("\r\n")
 
 
-def _jsonl(answers, top_k, logits):
+def _jsonl(answers: Iterable[Answer], top_k: int, logits: bool) -> Iterator[str]:
     value = "logit" if logits else "probability"
     for answer in answers:
         if answer.error:

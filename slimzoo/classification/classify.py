@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -13,24 +13,24 @@ from absl import logging
 from tqdm import tqdm
 
 from datasets import imagenet
-from nets.registry import NETWORKS
 from preprocessing import ops
 from slimbase import files
+from slimbase.command_line.options import Size
 from slimbase.errors import UserError
 from slimbase.graph import explained_memory_errors, session_config
 from slimbase.pictures import decode, find
 from slimzoo.config.classify import ClassifyConfig
-from slimzoo.formats.predictor import softmax
-from slimzoo.inference import precision, predictor, views, weights
-from slimzoo.inference.predictor import Predictor
-from slimzoo.model import checkpoints
+from slimzoo.formats.predictor import Predictor, softmax
+from slimzoo.inference import chosen, views, weights
 from slimzoo.model import info as model_info
 from slimzoo.model.info import ModelInfo
 
-# Of TensorFlow's label_image, where only some of its flags are given.
+# Defaults of TensorFlow's label_image, if only some of its flags are given.
 _LABEL_IMAGE = {"input_mean": 0.0, "input_std": 255.0}
-# What the first of ImageNet's 1001 classes is called in people's files.
+# Names of the first of ImageNet's 1001 classes in people's files.
 _BACKGROUND = ("background", "dummy")
+
+_Prepared = concurrent.futures.Future[np.ndarray | str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Class:
     """One of a picture's likeliest classes.
 
     Attributes:
-      number: from zero, as the network counts.
-      name: of the class.
-      value: its probability, or logit where logits are asked for.
+      number: the class's number, from zero, as the network counts.
+      name: the class's name.
+      value: its probability, or its logit if logits are asked for.
     """
 
     number: int
@@ -50,12 +50,12 @@ class Class:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a network says of a picture.
+    """The answer of a network to a picture.
 
     Attributes:
-      path: of the picture.
-      classes: the likeliest first.
-      error: why the picture could not be read; there are no classes then.
+      path: the path of the picture.
+      classes: the likeliest classes, the likeliest first.
+      error: the reason why the picture could not be read; there are no classes then.
     """
 
     path: str
@@ -68,9 +68,9 @@ class _Classifier:
     """A network, ready to run.
 
     Attributes:
-      network: from preprocessed pictures to logits.
-      names: of the classes.
-      prepare: from a path to preprocessed views `[views, height, width, channels]`.
+      network: the network, from images to logits.
+      names: the names of the classes.
+      prepare: `f(path)` gives images `[views, height, width, channels]` of a picture.
     """
 
     network: Predictor
@@ -82,7 +82,7 @@ def classify(config: ClassifyConfig, operands: Sequence[str]) -> Iterator[Answer
     """Classifies picture files.
 
     Args:
-      config: which network, from a checkpoint or a file, and what is asked of it.
+      config: options: which network, and what is asked of it.
       operands: files, directories, globs, and `-` for names on standard input.
 
     Yields:
@@ -103,7 +103,7 @@ def classify(config: ClassifyConfig, operands: Sequence[str]) -> Iterator[Answer
         size = config.batch_size
         batches = [paths[i : i + size] for i in range(0, len(paths), size)]
 
-        def prepare(batch):
+        def prepare(batch: Sequence[str]) -> list[_Prepared]:
             return [pool.submit(_prepared, classifier.prepare, path) for path in batch]
 
         progress = stack.enter_context(
@@ -119,7 +119,7 @@ def classify(config: ClassifyConfig, operands: Sequence[str]) -> Iterator[Answer
 
 
 def _no_bar(config: ClassifyConfig) -> bool | None:
-    """Not where answers are printed; None: if standard error is no terminal."""
+    """Whether there is no progress bar; None: if standard error is no terminal."""
     return True if sys.stdout.isatty() and not config.output_file else None
 
 
@@ -131,39 +131,42 @@ def _check(config: ClassifyConfig) -> None:
     weights.check(config)
 
 
-def _prepared(prepare, path) -> np.ndarray | str:
-    """The picture, or why there is none."""
+def _prepared(prepare: Callable[[str], np.ndarray], path: str) -> np.ndarray | str:
+    """The images of a picture, or the reason why there are none."""
     try:
         return prepare(path)
     except decode.PictureError as error:
         return str(error)
 
 
-def _answers(config, classifier, paths, prepared, embeddings) -> Iterator[Answer]:
-    good = [i for i, picture in enumerate(prepared) if not isinstance(picture, str)]
+def _answers(
+    config: ClassifyConfig,
+    classifier: _Classifier,
+    paths: Sequence[str],
+    prepared: Sequence[np.ndarray | str],
+    embeddings: "_Embeddings",
+) -> Iterator[Answer]:
+    """The answers to a batch of pictures.
+
+    Args:
+      config: options.
+      classifier: the network.
+      paths: the paths of the pictures.
+      prepared: the images of each picture, or the reason why there are none.
+      embeddings: the object that gets values of the end point.
+    """
+    readable = {
+        i: images for i, images in enumerate(prepared) if not isinstance(images, str)
+    }
     rows = {}
-    if good:
-        images = np.stack([prepared[i] for i in good])
-        by_view = [
-            classifier.network.outputs(images[:, v]) for v in range(len(images[0]))
-        ]
-        logits, *wanted = (
-            np.stack(values, axis=1) for values in zip(*by_view, strict=True)
-        )
-        values = views.average(logits)
-        if not config.logits:
-            values = softmax(values)
-        rows = dict(zip(good, values, strict=True))
-        for end_points in wanted:
-            if end_points.dtype != np.float32 or len(end_points) != len(good):
-                raise UserError(
-                    f"--end_point={config.end_point} has no float values per picture, "
-                    f"but {end_points.dtype} {[*end_points.shape[:1]]}: choose another"
-                )
-            embeddings.add([paths[i] for i in good], end_points.mean(axis=1))
+    if readable:
+        values, end_points = _run(config, classifier.network, readable.values())
+        rows = dict(zip(readable, values, strict=True))
+        if end_points is not None:
+            embeddings.add([paths[i] for i in readable], end_points)
     for i, path in enumerate(paths):
         if i not in rows:
-            yield Answer(path, error=prepared[i])
+            yield Answer(path, error=str(prepared[i]))
             continue
         best = np.argsort(-rows[i], kind="stable")[: config.top_k]
         names = classifier.names
@@ -171,68 +174,74 @@ def _answers(config, classifier, paths, prepared, embeddings) -> Iterator[Answer
         yield Answer(path, tuple(classes))
 
 
-class _Embeddings:
-    """Values of an end point, picture by picture, for a file at the end."""
+def _run(
+    config: ClassifyConfig, network: Predictor, pictures: Iterable[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Probabilities or logits, and values of the end point, averaged over views.
 
-    def __init__(self, path):
+    Args:
+      config: options.
+      network: the network.
+      pictures: for each picture its images `[views, height, width, channels]`.
+    """
+    images = np.stack(list(pictures))
+    by_view = [network.outputs(images[:, v]) for v in range(images.shape[1])]
+    logits, *wanted = (
+        np.stack(values, axis=1) for values in zip(*by_view, strict=True)
+    )
+    values = views.average(logits)
+    if not config.logits:
+        values = softmax(values)
+    if not wanted:
+        return values, None
+    [end_points] = wanted
+    if end_points.dtype != np.float32 or len(end_points) != len(images):
+        raise UserError(
+            f"--end_point={config.end_point} has no float values per picture, but "
+            f"{end_points.dtype} {[*end_points.shape[:1]]}: choose another"
+        )
+    return values, end_points.mean(axis=1)
+
+
+class _Embeddings:
+    """Collects the values of an end point, and writes them at the end."""
+
+    def __init__(self, path: str | None):
         self._path = path
         self._names: list[str] = []
         self._values: list[np.ndarray] = []
 
-    def add(self, names, values):
+    def add(self, names: Sequence[str], values: np.ndarray) -> None:
         self._names += names
         self._values += list(values)
 
-    def write(self):
+    def write(self) -> None:
         if not self._path:
             return
         with files.replacing(self._path) as temporary, temporary.open("wb") as file:
             np.savez(file, files=self._names, embeddings=np.array(self._values))
-        logging.info("Wrote %s: %d embeddings", self._path, len(self._names))
+        logging.info(f"Wrote {self._path}: {len(self._names)} embeddings")
 
 
 def _open(config: ClassifyConfig, stack: contextlib.ExitStack) -> _Classifier:
-    path = config.graph or checkpoints.find(config.checkpoint_path or "")
-    record = model_info.beside(path)
-    if config.input_mean is None and config.input_std is None:
-        model_info.check_known(config, record, path)
-    info = model_info.settle(config, record, _size(config))
-    if config.graph:
-        network = predictor.from_file(
-            path,
-            end_point=config.end_point,
-            input_layer=config.input_layer,
-            output_layer=config.output_layer,
-            compute=config.precision,
-            runtime=config.runtime,
-            gpu_memory_growth=config.gpu_memory_growth,
-        )
-        stack.enter_context(network)
-        info = model_info.of_input(info, network.input_shape, path, _size(config))
-    else:
-        if info.num_classes is None:
-            scope = NETWORKS[info.model_name].classifier_scopes[0]
-            classes = checkpoints.count_classes(path, scope)
-            info = dataclasses.replace(info, num_classes=classes)
-        precision.check_inference(config.precision, info.quantize, config.runtime)
-        network = predictor.from_checkpoint(
-            info,
-            path,
-            end_point=config.end_point,
-            compute=config.precision,
-            runtime=config.runtime,
-            gpu_memory_growth=config.gpu_memory_growth,
-        )
-        stack.enter_context(network)
-        weights.tell_weights(info, path)
+    """Opens the network and prepares preprocessing; `stack` closes both."""
+    size = _size(config)
+    by_recipe = config.input_mean is None and config.input_std is None
+    choice = chosen.choose(
+        config, config.checkpoint_path or "", size, needs_recipe=by_recipe
+    )
+    choice = chosen.with_own_classes(choice)
+    network = chosen.open_network(choice, config, end_point=config.end_point)
+    stack.enter_context(network)
+    info = chosen.with_input_of(choice, network, size).info
     classes = network.num_classes or info.num_classes
     if classes is None:
-        raise UserError(f"{path} does not tell its number of classes")
+        raise UserError(f"{choice.path} does not tell its number of classes")
     names = _class_names(config.labels, info, classes)
     return _Classifier(network, names, _preparation(config, info, stack))
 
 
-def _size(config: ClassifyConfig):
+def _size(config: ClassifyConfig) -> Size | None:
     if not (config.input_height or config.input_width):
         return config.image_size
     if config.image_size or not (config.input_height and config.input_width):
@@ -242,36 +251,24 @@ def _size(config: ClassifyConfig):
     return config.input_height, config.input_width
 
 
-def _preparation(config, info: ModelInfo, stack) -> Callable[[str], np.ndarray]:
+def _preparation(
+    config: ClassifyConfig, info: ModelInfo, stack: contextlib.ExitStack
+) -> Callable[[str], np.ndarray]:
     """Reads a picture and prepares it; may be called from several threads."""
-    plain = {name: getattr(config, name) for name in _LABEL_IMAGE}
+    by_recipe = config.input_mean is None and config.input_std is None
     with tf.Graph().as_default() as graph:
         picture = tf.placeholder(tf.uint8, [None, None, None])
-        by_recipe = all(value is None for value in plain.values())
         if by_recipe:
-            prepared = views.preprocessing(info, views.of(config))(picture)
-            told = f"preprocessing {info.preprocessing_name}"
+            images = views.preprocessing(info, views.of(config))(picture)
+            described = f"preprocessing {info.preprocessing_name}"
         else:
-            if views.of(config) != views.Views():
-                raise UserError(
-                    "--central_fraction, --crops and --flip are of preprocessing "
-                    "recipes: leave out --input_mean and --input_std, or them"
-                )
-            given = {k: v for k, v in plain.items() if v is not None}
-            mean, std = (_LABEL_IMAGE | given).values()
-            if not std:
-                raise UserError("--input_std=0: give what differences are divided by")
-            values = ops.resize(tf.cast(picture, tf.float32), *info.image_size)
-            prepared = ((values - mean) / std)[tf.newaxis]
-            told = f"(pixels - {mean:g}) / {std:g}"
+            images, described = _label_image(config, info, picture)
     session = tf.Session(graph=graph, config=session_config(on_cpu=True))
     stack.callback(session.close)
-    run = session.make_callable(prepared, [picture])
-    logging.info(
-        "Classifying with %s: %s, %s",
-        *(config.graph or info.model_name, info.size_text, told),
-    )
-    # Made gray from colours by preprocessing, where that is what was trained with.
+    run = session.make_callable(images, [picture])
+    network = config.graph or info.model_name
+    logging.info(f"Classifying with {network}: {info.size_text}, {described}")
+    # Preprocessing makes images gray from colours, as in training.
     makes_gray = info.use_grayscale and by_recipe
     channels = 1 if info.channels == 1 and not makes_gray else 3
     made = 1 if makes_gray else channels
@@ -283,10 +280,30 @@ def _preparation(config, info: ModelInfo, stack) -> Callable[[str], np.ndarray]:
     return lambda path: run(decode.read(path, channels))
 
 
+def _label_image(
+    config: ClassifyConfig, info: ModelInfo, picture: tf.Tensor
+) -> tuple[tf.Tensor, str]:
+    """Preprocesses as TensorFlow's label_image does; also returns how, in words."""
+    if views.of(config) != views.Views():
+        raise UserError(
+            "--central_fraction, --crops and --flip are of preprocessing recipes: "
+            "leave out --input_mean and --input_std, or them"
+        )
+    mean, std = (
+        default if getattr(config, name) is None else getattr(config, name)
+        for name, default in _LABEL_IMAGE.items()
+    )
+    if not std:
+        raise UserError("--input_std=0: give what differences are divided by")
+    values = ops.resize(tf.cast(picture, tf.float32), *info.image_size)
+    images = ((values - mean) / std)[tf.newaxis]
+    return images, f"(pixels - {mean:g}) / {std:g}"
+
+
 def _class_names(
     labels_file: str | None, info: ModelInfo, classes: int
 ) -> tuple[str, ...]:
-    """The names of the network's classes, numbers where nobody knows them."""
+    """The names of the network's classes; numbers if the names are unknown."""
     if labels_file:
         names = _read_names(labels_file)
         if len(names) == classes + 1 and names[0] in _BACKGROUND:

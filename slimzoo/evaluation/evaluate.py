@@ -1,8 +1,6 @@
 """Evaluation: one exact pass over a split."""
 
 import contextlib
-import io
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -12,27 +10,25 @@ from tqdm import tqdm
 
 from datasets import dataset_factory
 from datasets.reading import pipeline, preflight
-from nets.registry import NETWORKS
-from slimbase import files
 from slimbase.errors import UserError
 from slimbase.graph import explained_memory_errors, session_config
-from slimbase.text import counted, number
 from slimzoo.config.evaluate import EvalConfig
 from slimzoo.evaluation import predictions
 from slimzoo.evaluation.metrics import Metrics
 from slimzoo.evaluation.predictions import Predictions
+from slimzoo.evaluation.written import (
+    skipped_records,
+    write_metrics,
+    write_report,
+    write_summaries,
+)
 from slimzoo.formats import runtimes
-from slimzoo.inference import precision, predictor, views, weights
-from slimzoo.inference.predictor import Predictor
+from slimzoo.formats.predictor import Predictor
+from slimzoo.inference import chosen, views, weights
+from slimzoo.inference.chosen import Chosen
 from slimzoo.inference.views import Views
 from slimzoo.model import checkpoints
-from slimzoo.model import info as model_info
-from slimzoo.model.history import History
 from slimzoo.model.info import ModelInfo
-
-METRICS = "metrics.json"
-REPORT = "report.html"
-_THUMBNAIL = (160, 160)  # Pixels.
 
 
 def evaluate(config: EvalConfig) -> dict[str, Any]:
@@ -46,33 +42,29 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
       `loss`, and what was evaluated.
 
     Raises:
-      UserError: for what the user can mend.
+      UserError: for what the user can fix.
     """
     check(config)
-    path = config.graph or checkpoints.find(config.checkpoint_path)
-    record = model_info.beside(path)
-    model_info.check_known(config, record, path)
-    info = model_info.settle(config, record, config.eval_image_size)
-    descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
+    choice = chosen.choose(config, config.checkpoint_path, config.eval_image_size)
+    name = choice.info.dataset_name
+    descriptor = dataset_factory.describe(name, config.dataset_dir)
     split = config.dataset_split_name or descriptor.evaluation_split
-    dataset = dataset_factory.get_dataset(
-        info.dataset_name, split, config.dataset_dir or ""
-    )
-    pipeline.record_files(dataset)  # Tells what is missing before it takes long.
+    dataset = dataset_factory.get_dataset(name, split, config.dataset_dir or "")
+    pipeline.record_files(dataset)  # Warns about missing shards before it takes long.
     with contextlib.ExitStack() as stack:
-        info, network = _network(config, path, info, record, dataset, stack)
-        dataset, skipped = preflight.prepare(
+        choice, network = _open(config, choice, dataset, stack)
+        info = choice.info
+        dataset, faults = preflight.prepare(
             dataset,
             info.labels_offset,
-            *(config.dataset_dir or "", split, config.skip_bad_records),
+            config.dataset_dir or "",
+            split,
+            config.skip_bad_records,
         )
-        step = 0 if config.graph else checkpoints.step_of(path)
-        facts = _facts(config, info, path, split, step)
-        if not (record or config.graph or config.eval_image_size):
-            facts["image size"] += ", the network's own: no model.json tells"
-        logging.info(
-            "Evaluating\n%s", "\n".join(f"  {k:18}  {v}" for k, v in facts.items())
-        )
+        step = 0 if config.graph else checkpoints.step_of(choice.path)
+        evaluated = _evaluated(config, choice, split, step)
+        lines = (f"  {k:18}  {v}" for k, v in evaluated.items())
+        logging.info("Evaluating\n%s", "\n".join(lines))
         with predictions.writing(info.labels_or_numbers(), config.eval_dir) as answers:
             metrics = measure(
                 info,
@@ -84,37 +76,17 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
                 shown=views.of(config),
                 answers=answers,
             )
-    results = metrics.means() | {
-        "dataset_name": info.dataset_name,
-        "dataset_split_name": split,
-        "model_name": info.model_name,
-        "num_classes": info.num_classes,
-        "checkpoint": path,
-        "global_step": step,
-        "moving_averages": bool(info.moving_average_decay) and not config.graph,
-        "image_size": info.size_text,
-        "preprocessing_name": info.preprocessing_name,
-        "labels_offset": info.labels_offset,
-        "quantize": info.quantize,
-        "precision": config.precision,
-        "runtime": _runtime(config),
-        "central_fraction": config.central_fraction,
-        "crops": config.crops,
-        "flip": config.flip,
-        "max_num_batches": config.max_num_batches,
-    }
-    files.write_json(
-        pathlib.Path(config.eval_dir) / METRICS,
-        _as_json(results, info, metrics) | _skipped(skipped, dataset, config),
-    )
+    results = metrics.means() | _settings(config, choice, split, step)
+    skipped = skipped_records(config, dataset, faults)
+    write_metrics(config, info, results, metrics, skipped)
     write_summaries(config.eval_dir, results, step)
     if config.report or config.save_plots:
-        _write_report(config, info, facts, metrics, answers, dataset)
+        write_report(config, info, evaluated, metrics, answers.mistakes(), dataset)
     return results
 
 
 def check(config: EvalConfig) -> None:
-    """Raises UserError for options that cannot be, or do not go together."""
+    """Raises UserError for options that are wrong, or do not go together."""
     views.of(config)
     if not config.dataset_dir:
         raise UserError(
@@ -128,72 +100,72 @@ def check(config: EvalConfig) -> None:
     weights.check(config)
 
 
-def _network(config, path, info, record, dataset, stack) -> tuple[ModelInfo, Predictor]:
-    """What is evaluated, with the classes of the data set; `stack` closes it."""
-    offset_is_known = config.labels_offset is not None or "labels_offset" in record
-    ready = None
-    if config.graph:
-        ready = predictor.from_file(
-            path,
-            input_layer=config.input_layer,
-            output_layer=config.output_layer,
-            compute=config.precision,
-            runtime=config.runtime,
-            gpu_memory_growth=config.gpu_memory_growth,
-        )
-        stack.enter_context(ready)
-        given = config.eval_image_size
-        info = model_info.of_input(info, ready.input_shape, path, given)
-        classes = ready.num_classes
-    else:
-        precision.check_inference(config.precision, info.quantize, config.runtime)
-        scope = NETWORKS[info.model_name].classifier_scopes[0]
-        classes = checkpoints.classes_or_none(path, scope)
-    if not offset_is_known:
-        info = model_info.with_offset(info, dataset, classes)
-    info = model_info.with_classes(info, dataset)
-    if ready is None:
-        ready = predictor.from_checkpoint(
-            info,
-            path,
-            compute=config.precision,
-            runtime=config.runtime,
-            master=config.master,
-            gpu_memory_growth=config.gpu_memory_growth,
-        )
-        weights.tell_weights(info, path)
-        return info, stack.enter_context(ready)
-    if classes not in (None, info.num_classes):
-        raise UserError(
-            f"{path} has {classes} classes, the data set {dataset.num_classes} with "
-            f"--labels_offset={info.labels_offset}: check --dataset_name and "
-            "--labels_offset"
-        )
-    return info, ready
+def _open(
+    config: EvalConfig, choice: Chosen, dataset: Any, stack: contextlib.ExitStack
+) -> tuple[Chosen, Predictor]:
+    """The network, with the classes of the data set; `stack` closes it."""
+    if choice.is_graph:
+        network = stack.enter_context(chosen.open_network(choice, config))
+        choice = chosen.with_input_of(choice, network, config.eval_image_size)
+        return chosen.with_classes_of(choice, dataset, network), network
+    choice = chosen.with_classes_of(choice, dataset)
+    network = chosen.open_network(choice, config, master=config.master)
+    return choice, stack.enter_context(network)
 
 
-def _runtime(config) -> str:
+def _settings(
+    config: EvalConfig, choice: Chosen, split: str, step: int
+) -> dict[str, Any]:
+    """What was evaluated and how, for programs."""
+    info = choice.info
+    return {
+        "dataset_name": info.dataset_name,
+        "dataset_split_name": split,
+        "model_name": info.model_name,
+        "num_classes": info.num_classes,
+        "checkpoint": choice.path,
+        "global_step": step,
+        "moving_averages": bool(info.moving_average_decay) and not config.graph,
+        "image_size": info.size_text,
+        "preprocessing_name": info.preprocessing_name,
+        "labels_offset": info.labels_offset,
+        "quantize": info.quantize,
+        "precision": config.precision,
+        "runtime": _runtime(config),
+        "central_fraction": config.central_fraction,
+        "crops": config.crops,
+        "flip": config.flip,
+        "max_num_batches": config.max_num_batches,
+    }
+
+
+def _runtime(config: EvalConfig) -> str:
     is_lite = config.graph and config.graph.endswith(".tflite")
     return "litert" if is_lite else config.runtime
 
 
-def _facts(config, info, path, split, step) -> dict[str, str]:
-    """What the results are of."""
-    facts = {
+def _evaluated(
+    config: EvalConfig, choice: Chosen, split: str, step: int
+) -> dict[str, str]:
+    """What is evaluated and how, in words."""
+    info = choice.info
+    rows = {
         "network": info.model_name,
-        "graph" if config.graph else "checkpoint": path,
+        "graph" if config.graph else "checkpoint": choice.path,
     }
     if not config.graph:
-        facts["step"] = f"{step:,}"
+        rows["step"] = f"{step:,}"
         averages = "moving averages" if info.moving_average_decay else "as trained"
-        facts["weights"] = averages
-        facts["precision"] = "as if in 8 bits" if info.quantize else config.precision
+        rows["weights"] = averages
+        rows["precision"] = "as if in 8 bits" if info.quantize else config.precision
     elif config.runtime != runtimes.TENSORFLOW:
-        facts["precision"] = config.precision
-    facts["runtime"] = _runtime(config)
-    facts |= {
+        rows["precision"] = config.precision
+    rows["runtime"] = _runtime(config)
+    is_guess = not (choice.record or config.graph or config.eval_image_size)
+    rows |= {
         "data set": f"{info.dataset_name}, split {split}",
-        "image size": info.size_text,
+        "image size": info.size_text
+        + (", the network's own: no model.json tells" if is_guess else ""),
         "preprocessing": info.preprocessing_name
         + (", grayscale" if info.use_grayscale else ""),
         "labels offset": str(info.labels_offset),
@@ -201,15 +173,15 @@ def _facts(config, info, path, split, step) -> dict[str, str]:
     }
     if config.max_num_batches:
         most = config.max_num_batches * config.batch_size
-        facts["images"] = f"the first {most:,} at most"
+        rows["images"] = f"the first {most:,} at most"
     shown = views.of(config)
     if shown != Views():
         fraction = shown.central_fraction or "of the recipe"
-        facts["views"] = (
+        rows["views"] = (
             f"{shown.count} per image: central fraction {fraction}, crops "
             f"{shown.crops}, {'' if shown.flip else 'not '}flipped"
         )
-    return facts
+    return rows
 
 
 def measure(
@@ -226,14 +198,14 @@ def measure(
     """Evaluates a network on a split.
 
     Args:
-      info: of the network.
+      info: what is known about the network.
       dataset: a `slim.dataset.Dataset`.
-      network: to evaluate.
-      batch_size: pictures per step; it does not affect results.
-      max_num_batches: None for all.
+      network: the network to evaluate.
+      batch_size: images per step; it does not affect results.
+      max_num_batches: most steps; None for all.
       num_threads: pictures preprocessed in parallel.
-      shown: what the network is shown of each picture.
-      answers: takes the answers to the images, one by one.
+      shown: the views of each picture.
+      answers: the object that gets the answers to each batch.
 
     Raises:
       UserError: when there is nothing to read, or what is read is damaged.
@@ -241,7 +213,7 @@ def measure(
     metrics = Metrics(info.num_classes or 0)
     total = dataset.num_samples
     if max_num_batches is None:
-        batch_size = max(1, batch_size // shown.count)  # Views take memory as well.
+        batch_size = max(1, batch_size // shown.count)  # Each view takes memory.
     else:
         total = min(total, batch_size * max_num_batches)
     with (
@@ -296,133 +268,7 @@ def _check_channels(made: int | None, taken: int | None) -> None:
         )
 
 
-def _logits(network, images) -> np.ndarray:
-    """Of `[batch, views, height, width, channels]`."""
+def _logits(network: Predictor, images: np.ndarray) -> np.ndarray:
+    """The logits of images `[batch, views, height, width, channels]`."""
     by_view = [network.logits(images[:, i]) for i in range(images.shape[1])]
     return views.average(np.stack(by_view, axis=1))
-
-
-def _as_json(results, info, metrics):
-    """All that is known, for programs; None where there is no number."""
-    per_class = metrics.per_class()
-    rows, columns = np.nonzero(metrics.confusion)
-    return {
-        **{k: number(v) if isinstance(v, float) else v for k, v in results.items()},
-        **{
-            kind: {name: number(value) for name, value in averages.items()}
-            for kind, averages in per_class.averages().items()
-        },
-        "calibration": metrics.calibration().as_dict(),
-        "classes": [
-            {
-                "name": name,
-                "precision": number(per_class.precision[i]),
-                "recall": number(per_class.recall[i]),
-                "f1": number(per_class.f1[i]),
-                "support": int(per_class.support[i]),
-            }
-            for i, name in enumerate(info.labels_or_numbers())
-        ],
-        # [label, answer, images], where there are any.
-        "confusion": [
-            [int(i), int(j), int(metrics.confusion[i, j])]
-            for i, j in zip(rows, columns, strict=True)
-        ],
-    }
-
-
-def _skipped(skipped, dataset, config):
-    """The records that were left out, if leaving out was wanted."""
-    if not config.skip_bad_records:
-        return {}
-    lost = dataset.num_lost
-    count = len(skipped) + lost
-    total = count + dataset.num_samples
-    not_found = f", {lost:,} of them not found" if lost else ""
-    logging.info(
-        "Skipped %s of %s%s", f"{count:,}", counted(total, "record"), not_found
-    )
-    return {
-        "skipped": {
-            "count": count,
-            "of": total,
-            "not_found": lost,
-            "records": [fault.as_dict() for fault in skipped],
-        }
-    }
-
-
-def _write_report(config, info, facts, metrics, answers, dataset):
-    from slimzoo.evaluation import report  # Its plots take a while to import.
-
-    per_class, calibration = metrics.per_class(), metrics.calibration()
-    names = info.labels_or_numbers()
-    headline = metrics.means() | per_class.averages()
-    trained_in = pathlib.Path(facts.get("checkpoint") or facts["graph"]).parent
-    content = report.Report(
-        title=f"{info.model_name} on {info.dataset_name}",
-        facts=facts,
-        headline=headline | {"expected_calibration_error": calibration.error},
-        names=names,
-        matrix=metrics.confusion,
-        precision=per_class.precision,
-        recall=per_class.recall,
-        f1=per_class.f1,
-        support=per_class.support,
-        calibration=(
-            calibration.edges,
-            calibration.counts,
-            calibration.confidence,
-            calibration.accuracy,
-        ),
-        mistakes=_shown(answers.mistakes(), names, dataset, report.ShownMistake),
-        history=_history(trained_in),
-    )
-    directory = pathlib.Path(config.eval_dir)
-    if config.report:
-        report.write(directory / REPORT, content)
-        logging.info("The report is %s", directory / REPORT)
-    if config.save_plots:
-        report.save_plots(directory, content)
-
-
-def _history(directory):
-    """That of the training; the best checkpoint has a directory of its own."""
-    if directory.name == checkpoints.BEST:
-        directory = directory.parent
-    return History(directory).rows()
-
-
-def _shown(mistakes, names, dataset, make):
-    places = [(mistake.record_file, mistake.position) for mistake in mistakes]
-    pictures = pipeline.read_pictures(dataset, places)
-    return tuple(
-        make(
-            thumbnail=_thumbnail(pictures[place]),
-            true_name=names[mistake.label],
-            predicted_name=names[mistake.answer],
-            confidence=mistake.confidence,
-            identity=mistake.identity,
-        )
-        for mistake, place in zip(mistakes, places, strict=True)
-    )
-
-
-def _thumbnail(pixels: np.ndarray) -> bytes:
-    from PIL import Image
-
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    picture.thumbnail(_THUMBNAIL)
-    content = io.BytesIO()
-    picture.save(content, "JPEG", quality=80)
-    return content.getvalue()
-
-
-def write_summaries(eval_dir: str, results: dict[str, Any], step: int) -> None:
-    """Writes the summaries of `results`, as `Metrics.means` gives them."""
-    values = {"eval/Accuracy": results["top_1"], "eval/Recall_5": results["top_5"]}
-    summary = tf.Summary()
-    for tag, value in values.items():
-        summary.value.add(tag=tag, simple_value=value)
-    with tf.Graph().as_default(), tf.summary.FileWriter(eval_dir) as writer:
-        writer.add_summary(summary, step)

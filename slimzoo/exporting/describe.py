@@ -1,4 +1,4 @@
-"""What is in a GraphDef: inputs, likely outputs, operations and parameters."""
+"""The content of a GraphDef: inputs, likely outputs, operations and parameters."""
 
 import collections
 import math
@@ -9,9 +9,10 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from slimbase.errors import UserError
+from slimzoo.formats.freezing import node_name
 
 _VARIABLES = ("Variable", "VariableV2", "VarHandleOp")
-# Nobody reads what these give, and yet it is no answer.
+# Nothing reads the results of these, and yet they are no outputs.
 _NO_OUTPUT = (
     *("Assert", "Assign", "AssignVariableOp", "Const", "NoOp", "Placeholder"),
     *("RestoreV2", "SaveV2", *_VARIABLES),
@@ -23,9 +24,9 @@ def describe(path: str) -> str:
     """Describes a GraphDef file, binary or text, with weights or without.
 
     Returns:
-      Lines: inputs (placeholders), likely outputs (what nothing reads), the number of
-      constants and variables and of the values in them, and how many operations there
-      are of each type.
+      Lines: inputs (placeholders), likely outputs (operations whose results nothing
+      reads), the number of constants and variables and of the values in them, and the
+      number of operations of each type.
 
     Raises:
       UserError: when the file is no GraphDef.
@@ -34,7 +35,7 @@ def describe(path: str) -> str:
     nodes = list(graph_def.node)
     for function in graph_def.library.function:
         nodes.extend(function.node_def)
-    is_read = {_name(name) for node in nodes for name in node.input}
+    is_read = {node_name(name) for node in nodes for name in node.input}
     inputs = [node for node in graph_def.node if node.op.startswith("Placeholder")]
     outputs = [
         node
@@ -83,27 +84,23 @@ def _read(path: str) -> tf.GraphDef:
     return graph_def
 
 
-def _name(tensor_name: str) -> str:
-    return tensor_name.lstrip("^").partition(":")[0]
-
-
-def _constant_shape(node) -> list[int]:
+def _constant_shape(node: tf.NodeDef) -> list[int]:
     return [dim.size for dim in node.attr["value"].tensor.tensor_shape.dim]
 
 
-def _shape(node) -> list[int] | None:
+def _shape(node: tf.NodeDef) -> list[int] | None:
     shape = node.attr["shape"].shape
     if "shape" not in node.attr or shape.unknown_rank:
         return None
     return [dim.size for dim in shape.dim]
 
 
-def _shape_text(node) -> str:
+def _shape_text(node: tf.NodeDef) -> str:
     shape = _shape(node)
     if shape is None:
         return "of any shape"
     return f"[{', '.join('any' if n < 0 else str(n) for n in shape)}]"
 
 
-def _type(node, attribute: str) -> str:
+def _type(node: tf.NodeDef, attribute: str) -> str:
     return tf.as_dtype(node.attr[attribute].type).name

@@ -15,8 +15,10 @@ from slimbase import testing
 from slimbase.errors import UserError
 from slimbase.graph import classic_graph
 from slimzoo.config.export import ExportConfig
-from slimzoo.exporting import verify
-from slimzoo.exporting.export import export, export_trained, report
+from slimzoo.exporting import examples, verify
+from slimzoo.exporting.export import export, export_trained
+from slimzoo.exporting.record import report
+from slimzoo.formats.predictor import softmax
 from slimzoo.model import info as model_info
 
 LENET: dict[str, Any] = {"model_name": "lenet", "dataset_name": "mnist"}
@@ -190,11 +192,11 @@ def test_published_checkpoint(published, imagenet, photos, tmp_path, format_name
     golden = np.load(published / "imagenet_samples_outputs.npz")["outputs"]
     info = model_info.settle(config, {}, config.image_size)
     dataset = dataset_factory.get_dataset("imagenet", "validation", str(imagenet))
-    pictures = verify.read_pictures(info, dataset, "validation", 200)
-    written = verify.run_written(format_name, path, pictures)
+    shown = examples.read(info, dataset, "validation", 200)
+    written = verify.run_written(format_name, path, shown)
     paths, labels = photos
     for probabilities in written.probabilities.values():
-        expected = verify.softmax(golden)
+        expected = softmax(golden)
         np.testing.assert_allclose(probabilities, expected, atol=1e-3)
         assert (probabilities.argmax(-1) == labels).mean() == pytest.approx(0.54)
     if format_name == "saved_model":
@@ -455,11 +457,10 @@ def test_what_answers_otherwise_is_not_written(
     )
     export_trained(config)
     before = {p: p.read_bytes() for p in sorted(tmp_path.rglob("*")) if p.is_file()}
-    monkeypatch.setattr(verify, "softmax", lambda logits: logits)
     real = verify.in_batches
 
-    def wrong(run, values, size):
-        return real(lambda batch: np.roll(run(batch), 1, axis=-1), values, size)
+    def wrong(run, values):
+        return real(lambda batch: np.roll(run(batch), 1, axis=-1), values)
 
     calls = iter([real, wrong, wrong])  # The checkpoint's answers come first.
     monkeypatch.setattr(

@@ -1,8 +1,9 @@
 """Frozen graphs that compute in bfloat16.
 
-Grappler's own rewrite goes by kinds of operations. This goes by their places, too: what
-sees pixels and what gives the logits stays in float32. Weights are constants here, so
-that Grappler makes them bfloat16 once, and activations part of convolutions.
+Grappler's own rewrite decides by kinds of operations. This one decides by their places,
+too: operations that see pixels and those that give the logits stay in float32. Weights
+are constants here, so that Grappler converts them to bfloat16 once, and makes
+activations part of convolutions.
 """
 
 import collections
@@ -11,8 +12,10 @@ from collections.abc import Sequence
 import tensorflow.compat.v1 as tf
 from tensorflow.python.framework import op_def_registry
 
+from slimzoo.formats.freezing import node_name
+
 _HEAVY = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
-# These follow what they read.
+# These take the type of their inputs.
 # fmt: off
 _FOLLOWING = frozenset(
     (
@@ -22,7 +25,7 @@ _FOLLOWING = frozenset(
     )
 )
 # fmt: on
-_MOST_COLOURS = 4  # Channels of what are still pictures.
+_MOST_COLOURS = 4  # Channels of images, before the first convolution.
 _FLOAT, _HALF = (d.as_datatype_enum for d in (tf.float32, tf.bfloat16))
 _SUFFIX = {True: "to_bfloat16", False: "to_float32"}
 
@@ -43,7 +46,9 @@ def to_bfloat16(
 
 
 class _Narrowing:
-    def __init__(self, graph_def, outputs):
+    """One rewrite of a graph; see `to_bfloat16`."""
+
+    def __init__(self, graph_def: tf.GraphDef, outputs: Sequence[str]):
         self._given, self._outputs = graph_def, outputs
         self._nodes = {node.name: node for node in graph_def.node}
         self._last = _last_heavy(graph_def)
@@ -51,7 +56,7 @@ class _Narrowing:
         self._half: set[str] = set()
         self._casts: set[str] = set()
 
-    def result(self):
+    def result(self) -> tuple[tf.GraphDef, list[str]]:
         for node in self._given.node:
             is_half = self._becomes_half(node)
             copy = tf.NodeDef()
@@ -65,7 +70,7 @@ class _Narrowing:
         names = [self._as(name, False) for name in self._outputs]
         return self._new, names
 
-    def _becomes_half(self, node):
+    def _becomes_half(self, node: tf.NodeDef) -> bool:
         if "T" not in node.attr or node.attr["T"].type != _FLOAT:
             return False
         if node.op in _HEAVY:
@@ -73,7 +78,7 @@ class _Narrowing:
         reads = [node.input[i] for i in _of_main_type(node)]
         return node.op in _FOLLOWING and any(name in self._half for name in reads)
 
-    def _sees_pixels(self, node):
+    def _sees_pixels(self, node: tf.NodeDef) -> bool:
         weights = self._nodes.get(node.input[1])
         while weights is not None and weights.op == "Identity":
             weights = self._nodes.get(weights.input[0])
@@ -82,7 +87,7 @@ class _Narrowing:
         shape = tf.TensorShape(weights.attr["value"].tensor.tensor_shape)
         return shape[2] <= _MOST_COLOURS
 
-    def _as(self, name, is_half):
+    def _as(self, name: str, is_half: bool) -> str:
         """The name of the tensor `name` as bfloat16, or as float32."""
         if (name in self._half) == is_half:
             return name
@@ -95,8 +100,8 @@ class _Narrowing:
         return cast
 
 
-def _of_main_type(node) -> list[int]:
-    """Which inputs are of the type `T`."""
+def _of_main_type(node: tf.NodeDef) -> list[int]:
+    """The indices of the inputs of type `T`."""
     definition = op_def_registry.get(node.op)
     places, at = [], 0
     for argument in definition.input_arg if definition else ():
@@ -107,12 +112,12 @@ def _of_main_type(node) -> list[int]:
     return places
 
 
-def _last_heavy(graph_def) -> set[str]:
+def _last_heavy(graph_def: tf.GraphDef) -> set[str]:
     """The heavy operations that no other such operation depends on."""
     readers = collections.defaultdict(list)
     for node in graph_def.node:
         for name in node.input:
-            readers[name.lstrip("^").partition(":")[0]].append(node)
+            readers[node_name(name)].append(node)
     leads_on: dict[str, bool] = {}
     for node in reversed(graph_def.node):
         leads_on[node.name] = any(

@@ -1,74 +1,71 @@
-"""Runtimes beside TensorFlow that compute frozen networks on the CPU."""
+"""What computes a network: TensorFlow, or other runtimes on the CPU."""
 
 import contextlib
 import dataclasses
 import pathlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from slimbase import extras
 from slimbase.errors import UserError, reason, unknown
-from slimzoo.formats import writers
+from slimzoo.formats import onnx, openvino
+from slimzoo.formats.loaded import Loaded
+from slimzoo.formats.predictor import Predictor, Values
 
 TENSORFLOW = "tensorflow"
-_OUTPUT = "runtime_output_{}"  # Operations that are made the ends of a graph.
+ONNX_RUNTIME = "onnxruntime"
+OPENVINO = "openvino"
+_OUTPUT = "runtime_output_{}"  # Names of the operations that end a graph.
 
 
 @dataclasses.dataclass(frozen=True)
-class Port:
-    """An input or an output.
+class Opening:
+    """How a network is opened.
 
     Attributes:
-      name: of it.
-      shape: None where it is any.
-      is_float: whether it is of 32-bit floats.
+      end_point: name of an operation of a frozen graph whose values are wanted too.
+      input_layer: name of a frozen graph's input, if it is not the only placeholder.
+      output_layer: name of a frozen graph's output, if it is not the only one.
+      runtime: the runtime, as `--runtime` takes it.
+      precision: the precision of other runtimes than TensorFlow.
+      master: address of the TensorFlow server.
+      gpu_memory_growth: whether GPU memory is taken as it is needed.
+      input_rank: dimensions of the input: 4 for images, 5 for clips.
     """
 
-    name: str
-    shape: tuple[int | None, ...]
-    is_float: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Loaded:
-    """A network in a runtime.
-
-    Attributes:
-      inputs: of it.
-      outputs: of it.
-      run: `f(images, names)`, from the only input to the values of these outputs.
-    """
-
-    inputs: list[Port]
-    outputs: list[Port]
-    run: Callable[[np.ndarray, Sequence[str]], tuple[np.ndarray, ...]]
+    end_point: str | None = None
+    input_layer: str | None = None
+    output_layer: str | None = None
+    runtime: str = TENSORFLOW
+    precision: str = "float32"
+    master: str = ""
+    gpu_memory_growth: bool = False
+    input_rank: int = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class _Runtime:
-    """One of them.
+    """A runtime beside TensorFlow.
 
     Attributes:
-      title: its own name.
-      load: `f(path, precision)` of a file.
+      title: the name that it is known by.
+      load: `f(path, precision)` loads a file.
       save: `f(graph_def, input, outputs, path)` writes a frozen graph as such a file.
-      suffix: of that file.
-      precisions: that it computes in.
+      suffix: suffix of that file.
+      precisions: precisions that it computes in.
     """
 
     title: str
     load: Callable[[str, str], Loaded]
-    save: Callable[[tf.GraphDef, str, list[str], pathlib.Path], None]
+    save: Callable[[tf.GraphDef, str, Sequence[str], pathlib.Path], None]
     suffix: str
     precisions: tuple[str, ...] = ("float32",)
 
 
 def check(runtime: str, precision: str) -> None:
-    """Raises UserError for a runtime that is not known, or not in that precision."""
+    """Raises UserError for an unknown runtime, or one without that precision."""
     if runtime == TENSORFLOW:
         return
     if runtime not in _RUNTIMES:
@@ -84,20 +81,20 @@ def check(runtime: str, precision: str) -> None:
 
 def from_graph(
     runtime: str, images: tf.Tensor, outputs: Sequence[tf.Tensor], precision: str
-) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
-    """What a runtime makes of a frozen graph.
+) -> Callable[[np.ndarray], Values]:
+    """Loads a frozen graph into a runtime beside TensorFlow.
 
     Args:
-      runtime: name of one beside TensorFlow.
-      images: its input.
-      outputs: those wanted.
-      precision: float32, or what else the runtime has.
+      runtime: name of the runtime.
+      images: the graph's input.
+      outputs: the outputs that are wanted.
+      precision: float32, or another that the runtime has.
 
     Returns:
-      A function from float32 pictures to the values of `outputs`.
+      A function from float32 images to the values of `outputs`.
 
     Raises:
-      UserError: when the runtime is not installed, or cannot do the graph.
+      UserError: when the runtime is not installed, or cannot compute the graph.
     """
     check(runtime, precision)
     chosen = _RUNTIMES[runtime]
@@ -107,60 +104,32 @@ def from_graph(
         node = graph_def.node.add(name=name, op="Identity", input=[output.name])
         node.attr["T"].type = output.dtype.as_datatype_enum
     graph_def = tf.graph_util.extract_sub_graph(graph_def, names)
-    with tempfile.TemporaryDirectory() as directory, _told(chosen, "the network"):
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        _explained_errors(chosen, "the network"),
+    ):
         path = pathlib.Path(directory) / f"network{chosen.suffix}"
         chosen.save(graph_def, images.op.name, names, path)
-        loaded = chosen.load(str(path), precision)
-    run = _explained(chosen, loaded.run)
-    return lambda images: run(images, names)
+        loaded = _explained(chosen, chosen.load(str(path), precision))
+    return lambda images: loaded.run(images, names)
 
 
-def from_file(runtime: str, path: str, precision: str) -> Loaded:
-    """A network of an ONNX file.
-
-    Raises:
-      UserError: when the runtime is not installed, or cannot read or do the network.
-    """
-    check(runtime, precision)
-    chosen = _RUNTIMES[runtime]
-    with _told(chosen, path):
-        loaded = chosen.load(path, precision)
-    if not _takes_pictures(loaded.inputs):
-        raise UserError(
-            f"{path} should have one input of floats [batch, height, width, channels], "
-            f"channels last; it has {_shown(loaded.inputs)}"
-        )
-    return dataclasses.replace(loaded, run=_explained(chosen, loaded.run))
-
-
-def _takes_pictures(inputs: list[Port]) -> bool:
-    if len(inputs) != 1 or len(inputs[0].shape) != 4:
-        return False
-    return inputs[0].is_float and inputs[0].shape[3] in (1, 3, None)
-
-
-def choose_output(path: str, loaded: Loaded) -> Port:
-    """The logits or probabilities among the outputs, or the only one of two dimensions.
+def open_onnx(path: str, opening: Opening) -> Predictor:
+    """Opens an ONNX file in the runtime that `opening` names.
 
     Raises:
-      UserError: when there is none.
+      UserError: when the runtime is not installed, or cannot read or compute the
+        network.
     """
-    rows = {p.name: p for p in loaded.outputs if p.is_float and len(p.shape) == 2}
-    for name in ("logits", "probabilities", *(rows if len(rows) == 1 else ())):
-        if name in rows:
-            return rows[name]
-    raise UserError(
-        f"{path} should have an output 'logits' or 'probabilities' [batch, classes]; "
-        f"it has {_shown(loaded.outputs)}"
-    )
-
-
-def _shown(ports):
-    return ", ".join(f"{port.name} {list(port.shape)}" for port in ports)
+    check(opening.runtime, opening.precision)
+    chosen = _RUNTIMES[opening.runtime]
+    with _explained_errors(chosen, path):
+        loaded = chosen.load(path, opening.precision)
+    return onnx.OnnxFile(path, _explained(chosen, loaded), opening.input_rank)
 
 
 @contextlib.contextmanager
-def _told(chosen: _Runtime, what: str) -> Iterator[None]:
+def _explained_errors(chosen: _Runtime, what: str) -> Iterator[None]:
     """Turns whatever a runtime raises into an error for the user."""
     try:
         yield
@@ -171,97 +140,17 @@ def _told(chosen: _Runtime, what: str) -> Iterator[None]:
         raise UserError(f"{chosen.title} cannot do {what}: {why}") from error
 
 
-def _explained(chosen, run):
-    def explained(images, names):
-        with _told(chosen, "the network"):
-            return run(np.ascontiguousarray(images, np.float32), names)
+def _explained(chosen: _Runtime, loaded: Loaded) -> Loaded:
+    def run(images: np.ndarray, names: Sequence[str]) -> Values:
+        with _explained_errors(chosen, "the network"):
+            return loaded.run(np.ascontiguousarray(images, np.float32), names)
 
-    return explained
-
-
-def _load_openvino(path: str, precision: str) -> Loaded:
-    openvino = extras.load("openvino", "openvino", "--runtime=openvino")
-    core = openvino.Core()
-    compiled = core.compile_model(
-        core.read_model(path),
-        "CPU",
-        {
-            # Left alone, it takes bfloat16 wherever the CPU has it.
-            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[
-                precision
-            ],
-            "PERFORMANCE_HINT": "LATENCY",  # One batch at a time, on all cores.
-        },
-    )
-    request = compiled.create_infer_request()
-    inputs, outputs = map(_openvino_ports, (compiled.inputs, compiled.outputs))
-
-    places = {  # What it leaves out as doing nothing gives its name to another.
-        name.removesuffix(":0"): i
-        for i, port in enumerate(compiled.outputs)
-        for name in port.names
-    }
-
-    def run(images, names):
-        values = request.infer({0: images}, share_inputs=True)
-        return tuple(values[places[name]] for name in names)
-
-    return Loaded(inputs, outputs, run)
-
-
-def _openvino_ports(ports: Any) -> list[Port]:
-    return [
-        Port(
-            min(port.names, key=len, default=str(i)).removesuffix(":0"),
-            tuple(
-                None if size.is_dynamic else size.get_length()
-                for size in port.partial_shape
-            ),
-            port.element_type.to_dtype() == np.float32,
-        )
-        for i, port in enumerate(ports)
-    ]
-
-
-def _save_frozen(graph_def, input_name, outputs, path) -> None:
-    path.write_bytes(graph_def.SerializeToString())
-
-
-def _load_onnxruntime(path: str, precision: str) -> Loaded:
-    runtime = extras.load("onnxruntime", "onnx", "--runtime=onnxruntime")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3  # Errors.
-    session = runtime.InferenceSession(
-        path, options, providers=["CPUExecutionProvider"]
-    )
-    inputs, outputs = map(_onnx_ports, (session.get_inputs(), session.get_outputs()))
-
-    def run(images, names):
-        return tuple(session.run(list(names), {inputs[0].name: images}))
-
-    return Loaded(inputs, outputs, run)
-
-
-def _onnx_ports(nodes: Any) -> list[Port]:
-    return [
-        Port(
-            node.name,
-            tuple(size if isinstance(size, int) else None for size in node.shape),
-            node.type == "tensor(float)",
-        )
-        for node in nodes
-    ]
-
-
-def _save_onnx(graph_def, input_name, outputs, path) -> None:
-    names = {name: name for name in (input_name, *outputs)}
-    content = writers.to_onnx(graph_def, names, "--runtime=onnxruntime")
-    path.write_bytes(content)
+    return dataclasses.replace(loaded, run=run)
 
 
 _RUNTIMES = {
-    "openvino": _Runtime(
-        "OpenVINO", _load_openvino, _save_frozen, ".pb", ("float32", "bfloat16")
+    OPENVINO: _Runtime(
+        "OpenVINO", openvino.load, openvino.save, ".pb", ("float32", "bfloat16")
     ),
-    "onnxruntime": _Runtime("ONNX Runtime", _load_onnxruntime, _save_onnx, ".onnx"),
+    ONNX_RUNTIME: _Runtime("ONNX Runtime", onnx.load, onnx.save, ".onnx"),
 }

@@ -14,7 +14,7 @@ from slimbase.errors import UserError
 from slimbase.graph import classic_graph
 from slimbase.testing import ONE_SCREEN
 from slimzoo.config.evaluate import EvalConfig
-from slimzoo.formats import freezing, writers
+from slimzoo.formats import freezing, onnx
 from slimzoo.inference import predictor
 from slimzoo.model import info as model_info
 
@@ -23,7 +23,7 @@ SHAPE = (SIZE, SIZE, CHANNELS)
 INFO = dataclasses.replace(
     model_info.settle(EvalConfig(model_name="lenet"), {}, SIZE), num_classes=CLASSES
 )
-PICTURES = np.random.default_rng(0).uniform(-1, 1, (7, *SHAPE)).astype(np.float32)
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (7, *SHAPE)).astype(np.float32)
 
 
 class Lenet:
@@ -36,7 +36,7 @@ class Lenet:
             logits, _ = INFO.network_fn()(images)
             session.run(tf.global_variables_initializer())
             outputs = [tf.identity(logits, "logits"), tf.nn.softmax(logits, name="p")]
-            self.logits = session.run(logits, {images: PICTURES})
+            self.logits = session.run(logits, {images: IMAGES})
             self.checkpoint = tf.train.Saver().save(session, str(directory / "m.ckpt"))
             self.graph_def = freezing.freeze(session, outputs)
 
@@ -93,7 +93,7 @@ class Lenet:
             converter.optimizations = [tf2.lite.Optimize.DEFAULT]
             size = batch or 1
             converter.representative_dataset = lambda: (
-                [PICTURES[i : i + size]] for i in range(0, len(PICTURES) - size + 1)
+                [IMAGES[i : i + size]] for i in range(0, len(IMAGES) - size + 1)
             )
             converter.target_spec.supported_ops = [inside]
         if outside:
@@ -123,7 +123,7 @@ def check(network, lenet, tolerance=1e-5):
         assert network.num_classes == CLASSES
         assert network.input_shape[1:] == SHAPE
         for count in (1, 7, 2, 3):
-            answers = network.logits(PICTURES[:count])
+            answers = network.logits(IMAGES[:count])
             assert answers.shape == (count, CLASSES)
             assert answers.dtype == np.float32
             expected = lenet.logits[:count]
@@ -259,7 +259,7 @@ def test_runtimes_answer_as_tensorflow_does(lenet, runtime):
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_runtimes_give_end_points(lenet, runtime):
     needs(runtime)
-    images = PICTURES[:3]
+    images = IMAGES[:3]
     expected = predictor.from_checkpoint(INFO, lenet.checkpoint, end_point="Flatten")
     network = predictor.from_checkpoint(
         INFO, lenet.checkpoint, end_point="Flatten", runtime=runtime
@@ -280,7 +280,7 @@ def test_runtimes_answer_of_onnx_files(lenet, tmp_path, runtime, output, name):
     names = {"input": "pictures", output[:-2]: name}
     part = tf.graph_util.extract_sub_graph(lenet.graph_def, [output[:-2]])
     path = tmp_path / "model.onnx"
-    path.write_bytes(writers.to_onnx(part, names))
+    path.write_bytes(onnx.convert(part, names))
     network = predictor.from_file(str(path), runtime=runtime)
     assert network.outputs_probabilities is (name == "probabilities")
     check(network, lenet)
@@ -293,23 +293,23 @@ def test_openvino_computes_in_the_precision_that_is_asked_for(lenet):
         with predictor.from_checkpoint(
             INFO, lenet.checkpoint, compute=compute, runtime="openvino"
         ) as network:
-            answers[compute] = network.logits(PICTURES)
+            answers[compute] = network.logits(IMAGES)
     np.testing.assert_allclose(answers["float32"], lenet.logits, atol=1e-5)
     np.testing.assert_allclose(answers["bfloat16"], lenet.logits, atol=0.05)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_runtime_that_is_not_installed_is_told(lenet, monkeypatch, runtime):
+def test_runtime_that_is_not_installed_is_reported(lenet, monkeypatch, runtime):
     for package in ("openvino", "tf2onnx", "onnxruntime"):
         monkeypatch.setitem(sys.modules, package, None)
     extra = {"openvino": "openvino", "onnxruntime": "onnx"}[runtime]
-    told = rf"--runtime={runtime} needs .*pip install -e '\.\[{extra}\]'"
-    with pytest.raises(UserError, match=told):
+    message = rf"--runtime={runtime} needs .*pip install -e '\.\[{extra}\]'"
+    with pytest.raises(UserError, match=message):
         predictor.from_checkpoint(INFO, lenet.checkpoint, runtime=runtime)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_file_that_is_no_onnx_is_told(tmp_path, runtime):
+def test_file_that_is_no_onnx_is_refused(tmp_path, runtime):
     needs(runtime)
     path = tmp_path / "model.onnx"
     path.write_bytes(b"words")
@@ -333,66 +333,13 @@ def test_files_have_their_runtimes(tmp_path, name, runtime, needed):
         predictor.from_file(str(path), runtime=runtime)
 
 
-# What probabilities are
-
-
-class Fixed(predictor.Predictor):
-    """Answers what it is told."""
-
-    def __init__(self, rows, outputs_probabilities=None):
-        self.input_shape, self.num_classes = (None, 1, 1, 1), len(rows[0])
-        self.outputs_probabilities = outputs_probabilities
-        self._rows = np.asarray(rows, np.float32)
-
-    def _run(self, images):
-        return (self._rows[: len(images)],)
-
-
-ONE = np.zeros((1, 1, 1, 1))
-
-
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        ([0.25, 0.75], True),
-        ([0.2501, 0.7502], True),
-        ([1, 0], True),
-        ([1.5, -0.5], False),
-        ([0.5, 0.75], False),
-        ([3, 1], False),
-        ([-1, 2, 0], False),
-        ([1 / 256] * 128 + [0.0] * 872, True),  # Rounded, of a thousand classes.
-        ([np.nan, 1], False),
-    ],
-)
-def test_values_tell_whether_they_are_probabilities(row, expected):
-    network = Fixed([row])
-    logits = network.logits(ONE)
-    assert network.outputs_probabilities is expected
-    if not expected:
-        np.testing.assert_array_equal(logits, np.array([row], np.float32))
-
-
-def test_what_the_first_values_are_the_others_are():
-    network = Fixed([[0.25, 0.75]])
-    network.logits(ONE)
-    network._rows = np.array([[0.5, 0.75]], np.float32)
-    assert network.logits(ONE) == pytest.approx(np.log([[0.5, 0.75]]))
-
-
-def test_probability_of_zero_has_a_finite_logit():
-    logits = Fixed([[1, 0]], outputs_probabilities=True).logits(ONE)
-    assert np.isfinite(logits).all()
-    assert logits[0, 0] == pytest.approx(0)
-
-
 # End points
 
 
 def test_end_point_of_a_checkpoint(lenet):
     network = predictor.from_checkpoint(INFO, lenet.checkpoint, end_point="Flatten")
     with network:
-        logits, values = network.outputs(PICTURES)
+        logits, values = network.outputs(IMAGES)
     np.testing.assert_allclose(logits, lenet.logits, atol=1e-5)
     assert values.shape == (7, 2 * 2 * 64)
 
@@ -403,13 +350,13 @@ def test_end_point_of_a_checkpoint(lenet):
 )
 def test_end_point_of_a_frozen_graph(lenet, batch, name):
     with predictor.from_file(lenet.frozen(batch=batch), end_point=name) as network:
-        logits, values = network.outputs(PICTURES)
+        logits, values = network.outputs(IMAGES)
     np.testing.assert_allclose(logits, lenet.logits, atol=1e-5)
     assert values.shape == (7, SIZE, SIZE, 32)
     assert (values >= 0).all()
 
 
-def test_unknown_end_points_are_told(lenet):
+def test_unknown_end_points_are_refused(lenet):
     with pytest.raises(UserError, match=r"--end_point=conv3 .*Did you mean conv"):
         predictor.from_checkpoint(INFO, lenet.checkpoint, end_point="conv3")
     with pytest.raises(UserError, match="no operation conv3"):
@@ -453,7 +400,7 @@ def test_input_and_output_may_be_named(lenet):
 def fails(path, **options):
     with pytest.raises(UserError) as error:
         with predictor.from_file(str(path), **options) as network:
-            network.logits(PICTURES)
+            network.logits(IMAGES)
     message = str(error.value)
     assert str(path) in message
     assert len(message.splitlines()) <= ONE_SCREEN
@@ -461,32 +408,32 @@ def fails(path, **options):
     return message
 
 
-def test_file_that_is_not_there_is_told(tmp_path):
+def test_file_that_is_not_there_is_reported(tmp_path):
     assert "there is no" in fails(tmp_path / "none.pb")
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [("g.pb", "not a binary GraphDef"), ("m.tflite", "not a .tflite model")],
 )
 @pytest.mark.parametrize("content", [b"\xff\xd8" * 5000, b"words\n" * 5000, b"TFL3"])
-def test_file_of_something_else_is_told(tmp_path, name, told, content):
+def test_file_of_something_else_is_refused(tmp_path, name, message, content):
     path = tmp_path / name
     path.write_bytes(content)
-    assert told in fails(path)
+    assert message in fails(path)
 
 
-def test_directory_of_something_else_is_told(tmp_path):
+def test_directory_of_something_else_is_refused(tmp_path):
     assert "is not a SavedModel" in fails(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xd8" * 99, b""])
-def test_damaged_saved_model_is_told(tmp_path, content):
+def test_damaged_saved_model_is_refused(tmp_path, content):
     (tmp_path / "saved_model.pb").write_bytes(content)
     assert "is not a SavedModel" in fails(tmp_path)
 
 
-def test_saved_model_without_its_weights_is_told(tmp_path):
+def test_saved_model_without_its_weights_is_refused(tmp_path):
     module = tf2.Module()
     module.weights = tf2.Variable(tf2.ones([64, 2]))
     spec = tf2.TensorSpec([None, *SHAPE])
@@ -500,7 +447,7 @@ def test_saved_model_without_its_weights_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [tf.uint8, tf.float64])
-def test_saved_model_of_other_inputs_is_told(tmp_path, dtype):
+def test_saved_model_of_other_inputs_is_refused(tmp_path, dtype):
     module = tf2.Module()
     spec = tf2.TensorSpec([None, *SHAPE], dtype)
     module.call = tf2.function(
@@ -511,18 +458,18 @@ def test_saved_model_of_other_inputs_is_told(tmp_path, dtype):
     assert "Signatures: other" in message
 
 
-def test_saved_model_without_signatures_is_told(tmp_path):
+def test_saved_model_without_signatures_is_refused(tmp_path):
     tf2.saved_model.save(tf2.Module(), str(tmp_path))
     assert "Signatures: none" in fails(tmp_path)
 
 
-def test_saved_model_of_unclear_outputs_is_told(lenet):
+def test_saved_model_of_unclear_outputs_is_refused(lenet):
     path = lenet.saved({"a": "logits:0", "b": "p:0"})
     assert "it has a, b" in fails(path)
 
 
 @pytest.mark.parametrize("dtype", [tf.uint8, tf.string])
-def test_frozen_graph_of_other_inputs_is_told(tmp_path, dtype):
+def test_frozen_graph_of_other_inputs_is_refused(tmp_path, dtype):
     path = tmp_path / "graph.pb"
     with classic_graph() as graph:
         tf.identity(tf.placeholder(dtype, [None, *SHAPE], "input"), "output")
@@ -531,7 +478,7 @@ def test_frozen_graph_of_other_inputs_is_told(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("shape", [[], [4], [1, 2, 3]])
-def test_frozen_graph_whose_output_has_no_classes_is_told(tmp_path, shape):
+def test_frozen_graph_whose_output_has_no_classes_is_refused(tmp_path, shape):
     path = tmp_path / "graph.pb"
     with classic_graph() as graph:
         images = tf.placeholder(tf.float32, [None, *SHAPE], "input")
@@ -550,10 +497,10 @@ def test_frozen_graph_of_an_unknown_shape_is_run(tmp_path):
     with predictor.from_file(str(path)) as network:
         assert network.input_shape == (None,) * 4
         assert network.num_classes is None
-        np.testing.assert_array_equal(network.logits(PICTURES), PICTURES[:, 0, :4, 0])
+        np.testing.assert_array_equal(network.logits(IMAGES), IMAGES[:, 0, :4, 0])
 
 
-def test_graph_of_many_ends_is_told_on_one_screen(tmp_path):
+def test_graph_of_many_ends_is_refused_on_one_screen(tmp_path):
     path = tmp_path / "graph.pb"
     with classic_graph() as graph:
         for i in range(500):
@@ -579,11 +526,11 @@ def lite_file(directory, call, shape):
         (lambda x: tf.reduce_sum(x), [1, *SHAPE]),
     ],
 )
-def test_lite_model_of_other_ends_is_told(tmp_path, call, shape):
+def test_lite_model_of_other_ends_is_refused(tmp_path, call, shape):
     fails(lite_file(tmp_path, call, shape))
 
 
-def test_lite_model_that_cannot_run_is_told(tmp_path, monkeypatch):
+def test_lite_model_that_cannot_run_is_refused(tmp_path, monkeypatch):
     path = lite_file(tmp_path, lambda x: x[:, 0, :, 0] * 2, [1, *SHAPE])
 
     def refuse():
@@ -593,7 +540,7 @@ def test_lite_model_that_cannot_run_is_told(tmp_path, monkeypatch):
         interpreter = types.SimpleNamespace(allocate_tensors=refuse)
         monkeypatch.setattr(network, "_interpreter", interpreter)
         with pytest.raises(UserError, match=rf"cannot run {path}: Select TensorFlow"):
-            network.logits(PICTURES)
+            network.logits(IMAGES)
 
 
 def test_lite_model_of_any_size_is_run(tmp_path):

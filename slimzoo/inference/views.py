@@ -1,7 +1,8 @@
-"""What a network is shown of a picture: one view, or several to average over."""
+"""The views of a picture that a network sees: one, or several to average over."""
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -9,11 +10,12 @@ import tensorflow.compat.v1 as tf
 from preprocessing import preprocessing_factory
 from slimbase.errors import UserError
 from slimzoo.config.shared import Inference
+from slimzoo.formats.predictor import softmax
 from slimzoo.model.info import ModelInfo
 
 _DEFAULT_FRACTION = 0.875
-# Where five views lie in what is left of a picture: from its top and left side, as
-# shares of the room there is (Krizhevsky et al. 2012).
+# The places of five views in a picture: distances from its top and left side, as shares
+# of the room that there is (Krizhevsky et al. 2012).
 _FIVE = ((0.5, 0.5), (0, 0), (0, 1), (1, 0), (1, 1))
 
 
@@ -22,9 +24,9 @@ class Views:
     """The views that are averaged over.
 
     Attributes:
-      central_fraction: share of the sides that is shown; None: as the recipe has it.
+      central_fraction: share of the sides that is seen; None: as the recipe has it.
       crops: 1, or 5: the centre and the corners, each `central_fraction` of the sides.
-      flip: whether each is shown in a mirror, too.
+      flip: whether the mirror image of each is seen, too.
     """
 
     central_fraction: float | None = None
@@ -41,7 +43,7 @@ def of(config: Inference) -> Views:
     """The views that `config` asks for.
 
     Raises:
-      UserError: for a fraction or a number that cannot be.
+      UserError: for a fraction or a number that is out of range.
     """
     fraction = config.central_fraction
     if fraction is not None and not 0 < fraction <= 1:
@@ -70,21 +72,24 @@ def preprocessing(info: ModelInfo, views: Views) -> Callable[[tf.Tensor], tf.Ten
         whole = height, width
         options = {} if fraction is None else _framing(info, fraction, *whole)
 
-    def prepare(image):
-        picture = preprocess(image, *whole, **options)
-        shown = [picture]
+    def prepare(picture: tf.Tensor) -> tf.Tensor:
+        image = preprocess(picture, *whole, **options)
+        images = [image]
         if views.crops > 1:
             room = whole[0] - height, whole[1] - width
             starts = [(round(y * room[0]), round(x * room[1])) for y, x in _FIVE]
-            shown = [picture[y : y + height, x : x + width] for y, x in starts]
+            images = [image[y : y + height, x : x + width] for y, x in starts]
         if views.flip:
-            shown += [tf.reverse(view, [1]) for view in shown]
-        return tf.stack(shown)
+            images += [tf.reverse(view, [1]) for view in images]
+        return tf.stack(images)
 
     return prepare
 
 
-def _framing(info, fraction, height, width):
+def _framing(
+    info: ModelInfo, fraction: float, height: int, width: int
+) -> dict[str, Any]:
+    """Arguments of preprocessing that make a recipe show this share of the sides."""
     recipe = preprocessing_factory.get_recipe(info.preprocessing_name)
     if recipe.central_fraction is None:
         raise UserError(
@@ -97,13 +102,11 @@ def _framing(info, fraction, height, width):
 def average(logits: np.ndarray) -> np.ndarray:
     """Logits `[batch, classes]` of the mean probabilities of `[batch, views, classes]`.
 
-    Those of a single view are left as they are. Where a view has one that is not
-    finite, the mean is not a number.
+    Logits of a single view stay as they are. If a view has a logit that is not finite,
+    the mean is not a number.
     """
     if logits.shape[1] == 1:
         return logits[:, 0]
     logits = np.where(np.isfinite(logits), logits, np.float32(np.nan))
-    peak = logits.max(axis=-1, keepdims=True)
-    log_sums = np.log(np.exp(logits - peak).sum(axis=-1, keepdims=True)) + peak
-    probabilities = np.exp(logits - log_sums).mean(axis=1)
+    probabilities = softmax(logits).mean(axis=1)
     return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
