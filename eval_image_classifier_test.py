@@ -260,7 +260,7 @@ def test_colours_for_a_network_of_gray_pictures(tmp_path, write_records):
         )
 
 
-def test_labels_out_of_range_are_told(tmp_path, write_records):
+def test_labels_out_of_range_are_refused(tmp_path, write_records):
     """They were all-zero targets, and their class was always wrong."""
     data, checkpoint = write_records(classes=2, labels=[0, 1, 2])
     with pytest.raises(UserError, match=r"record 2 of .*its label 2 is none of 0 to 1"):
@@ -331,7 +331,7 @@ def test_moving_averages_that_are_not_there(on_photos):
         on_photos(moving_average_decay=0.99)
 
 
-def test_classes_in_another_order_are_told(tmp_path, write_records):
+def test_classes_in_another_order_are_refused(tmp_path, write_records):
     """A changed labels.txt gave the accuracy of chance."""
     data, checkpoint = write_records(classes=2, labels=[0, 1])
     record = {"model_name": "lenet", "labels": ["flower 1", "flower 0"]}
@@ -394,7 +394,7 @@ def test_watching_a_training_until_it_ends(shapes, tmp_path):
         text=True,
     )
     run(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={train_dir}")
-    _, told = watcher.communicate(timeout=300)
-    assert watcher.returncode == 0, told
-    assert "has ended" in told
+    _, log = watcher.communicate(timeout=300)
+    assert watcher.returncode == 0, log
+    assert "has ended" in log
     assert rows_of(tmp_path / "all.csv")[-1]["global_step"] == "3"

@@ -104,7 +104,7 @@ def test_lines_come_as_the_answers_do(style):
     assert len(list(found)) >= 2
 
 
-def test_unknown_style_is_told_before_anything_is_classified():
+def test_unknown_style_is_refused_before_anything_is_classified():
     def coming():
         raise AssertionError
         yield

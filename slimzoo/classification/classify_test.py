@@ -49,7 +49,7 @@ def test_any_frozen_graph_gives_probabilities(tmp_path, pictures, batch_size, so
     assert bright[0] < 0.01 < bright[1] < bright[2]
 
 
-def test_wrong_number_of_channels_is_told(tmp_path, pictures):
+def test_wrong_number_of_channels_is_reported(tmp_path, pictures):
     config = config_of(
         graph=write_graph(tmp_path / "graph.pb", channels=5), labels=None
     )
@@ -111,7 +111,7 @@ def test_logits_may_be_asked_for(tmp_path, pictures):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
-def test_bad_picture_is_told_in_its_place(tmp_path, pictures, batch_size):
+def test_bad_picture_is_reported_in_its_place(tmp_path, pictures, batch_size):
     bad = tmp_path / "1b.png"
     bad.write_bytes(b"words")
     graph = write_graph(tmp_path / "graph.pb")
@@ -240,12 +240,12 @@ def test_gray_pictures_may_be_scaled_too(tmp_path, pictures):
         ({"crops": 3}, "--crops=3"),
     ],
 )
-def test_options_that_do_not_fit_are_told(tmp_path, pictures, options, message):
+def test_options_that_do_not_fit_are_refused(tmp_path, pictures, options, message):
     with pytest.raises(UserError, match=message):
         ask(write_graph(tmp_path / "graph.pb"), pictures, **options)
 
 
-def test_layers_of_a_checkpoint_are_told(pictures):
+def test_layers_of_a_checkpoint_are_refused(pictures):
     config = config_of(checkpoint_path="x", input_layer="input")
     with pytest.raises(UserError, match="are for --graph"):
         list(classify(config, pictures))
@@ -286,14 +286,14 @@ def test_names_are_less_the_offset_where_there_are_more(tmp_path, pictures):
 
 
 @pytest.mark.parametrize("text", ["", "one"])
-def test_too_few_names_are_told(tmp_path, pictures, text):
+def test_too_few_names_are_refused(tmp_path, pictures, text):
     with pytest.raises(
         UserError, match=r"labels\.txt has . names, .* 2 .* a first line `background`"
     ):
         named(tmp_path, pictures, text)
 
 
-def test_labels_that_cannot_be_read_are_told(tmp_path, pictures):
+def test_labels_that_cannot_be_read_are_refused(tmp_path, pictures):
     graph = write_graph(tmp_path / "graph.pb")
     with pytest.raises(UserError, match=r"--labels: cannot read .*none\.txt"):
         ask(graph, pictures, labels=str(tmp_path / "none.txt"))

@@ -1,4 +1,4 @@
-"""Evaluations in a row: checkpoints of a training, or several models."""
+"""Several evaluations: of the checkpoints of a training, or of several models."""
 
 import csv
 import dataclasses
@@ -46,13 +46,13 @@ _COLUMNS: tuple[str, ...] = (
 
 
 def evaluate_all(config: EvalConfig) -> Iterator[dict[str, Any]]:
-    """Evaluates what `config` asks for: often one checkpoint, sometimes many.
+    """Evaluates the one or more networks that `config` asks for.
 
     Yields:
-      What `evaluate` returns of each, after it was added to `results_csv`.
+      The result of `evaluate` for each, after it was added to `results_csv`.
 
     Raises:
-      UserError: for what the user can mend.
+      UserError: for what the user can fix.
     """
     check(config)
     failed = []
@@ -62,7 +62,7 @@ def evaluate_all(config: EvalConfig) -> Iterator[dict[str, Any]]:
         except UserError as error:
             if one == config:  # The only one.
                 raise
-            logging.error("%s: %s", one.checkpoint_path, error)
+            logging.error(f"{one.checkpoint_path}: {error}")
             failed.append(one.checkpoint_path)
             continue
         if config.results_csv:
@@ -112,11 +112,11 @@ def _all_in(directory: str) -> list[str]:
 
 
 def _watched(config: EvalConfig) -> Iterator[str]:
-    """Each latest checkpoint of a directory that may not be there yet."""
+    """Each new checkpoint of a directory, which may not exist yet."""
     directory = config.checkpoint_path
     seen = None
     waiting_since = time.monotonic()
-    logging.info("Waiting for checkpoints in %s", directory)
+    logging.info(f"Waiting for checkpoints in {directory}")
     while True:
         # In this order: the last checkpoint is written before training ends.
         ended = training_state.has_ended(directory)
@@ -126,12 +126,12 @@ def _watched(config: EvalConfig) -> Iterator[str]:
             yield latest
             waiting_since = time.monotonic()
         elif ended:
-            logging.info("Training in %s has ended", directory)
+            logging.info(f"Training in {directory} has ended")
             return
         elif time.monotonic() - waiting_since > config.watch_timeout_secs:
             logging.warning(
-                "No new checkpoint in %s for %d seconds: not waiting any longer",
-                *(directory, config.watch_timeout_secs),
+                f"No new checkpoint in {directory} for {config.watch_timeout_secs:d} "
+                "seconds: not waiting any longer"
             )
             return
         else:
@@ -139,7 +139,7 @@ def _watched(config: EvalConfig) -> Iterator[str]:
 
 
 def _models(config: EvalConfig) -> Iterator[EvalConfig]:
-    """The models below a directory whose networks are among those wanted."""
+    """A config for each model below a directory whose network is wanted."""
     patterns = [p.strip() for p in (config.model_name or "").split(",") if p.strip()]
     for pattern in patterns:
         if not fnmatch.filter(NETWORKS, pattern):
@@ -171,7 +171,7 @@ def _directories(parent: str) -> list[pathlib.Path]:
 
 
 def _network_in(directory: pathlib.Path) -> str | None:
-    """The network whose checkpoint is in `directory`; None without either."""
+    """The network whose checkpoint is in `directory`; None if there is none."""
     try:
         checkpoints.find(str(directory))
     except UserError:

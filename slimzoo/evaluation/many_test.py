@@ -72,7 +72,7 @@ def test_config_for_one_network_is_evaluated_as_it_is(evaluated):
         ),
     ],
 )
-def test_ways_that_do_not_go_together_are_told(evaluated, options, message):
+def test_ways_that_do_not_go_together_are_refused(evaluated, options, message):
     with pytest.raises(UserError, match=f"{message} not go together"):
         run(**options)
     assert not evaluated
@@ -101,13 +101,13 @@ def test_checkpoints_of_one_step_come_by_name(evaluated, write_checkpoint):
     assert [config.checkpoint_path for config in evaluated] == sorted(paths)
 
 
-def test_directory_without_checkpoints_is_told(evaluated, tmp_path):
+def test_directory_without_checkpoints_is_reported(evaluated, tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(UserError, match=rf"no checkpoint in {tmp_path}: .*notes\.txt"):
         run(checkpoint_path=str(tmp_path), all_checkpoints=True)
 
 
-def test_all_checkpoints_of_no_directory_are_told(evaluated, tmp_path):
+def test_all_checkpoints_of_no_directory_are_refused(evaluated, tmp_path):
     with pytest.raises(UserError, match=r"need a directory of .*none is none"):
         run(checkpoint_path=str(tmp_path / "none"), all_checkpoints=True)
 
@@ -267,12 +267,12 @@ def test_unknown_network_in_a_list_suggests(evaluated, models, names):
     assert not evaluated
 
 
-def test_pattern_of_no_network_is_told(evaluated, models):
+def test_pattern_of_no_network_is_reported(evaluated, models):
     with pytest.raises(UserError, match=r"nonet_\*"):
         run(model_name="nonet_*", checkpoint_path=models)
 
 
-def test_no_fitting_model_is_told(evaluated, models):
+def test_no_fitting_model_is_reported(evaluated, models):
     with pytest.raises(UserError) as error:
         run(model_name="vgg_*", checkpoint_path=models)
     message = str(error.value)
@@ -282,7 +282,7 @@ def test_no_fitting_model_is_told(evaluated, models):
 
 
 @pytest.mark.parametrize("place", ["none", "lenet"])
-def test_models_of_no_directory_are_told(evaluated, models, place):
+def test_models_of_no_directory_are_refused(evaluated, models, place):
     with pytest.raises(UserError, match=f"{place} is not a directory of models"):
         run(model_name="*", checkpoint_path=f"{models}/{place}")
 
@@ -330,6 +330,6 @@ def test_loss_that_is_no_number_is_written(monkeypatch, tmp_path):
     assert rows(table)[0]["loss"] == "nan"
 
 
-def test_table_that_cannot_be_written_is_told(evaluated, tmp_path):
+def test_table_that_cannot_be_written_is_reported(evaluated, tmp_path):
     with pytest.raises(UserError, match=f"--results_csv: cannot write {tmp_path}"):
         run(results_csv=str(tmp_path))

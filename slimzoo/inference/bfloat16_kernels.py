@@ -1,13 +1,13 @@
 """The same training graph, in operations that CPUs are fast at in bfloat16.
 
 TensorFlow has good bfloat16 kernels for some operations and poor ones for others, which
-the gradients of a network need. Here these are put in terms of the former.
+the gradients of a network need. This module expresses the latter by the former.
 docs/precision.md has the figures. Names, variables and values stay; a value may be
-rounded elsewhere.
+rounded at another place.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -15,10 +15,10 @@ import tensorflow.compat.v1 as tf
 # Names of gradients.
 _CONV, _DEPTHWISE = "Bfloat16Conv2D", "Bfloat16DepthwiseConv2D"
 _RELU, _MINIMUM = "Bfloat16BoundedRelu", "Bfloat16BoundOfRelu"
-# From where a matrix product is faster than the kernel of filter gradients.
+# Bounds within which a matrix product is faster than the kernel of filter gradients.
 _LEAST_WEIGHTS = 32768  # Of one place of the filter, channels in times channels out.
-_MOST_PLACES = 17 * 17  # Of the picture that comes out.
-# With AMX, 1x1 filters of at least so many channels always.
+_MOST_PLACES = 17 * 17  # Of the output.
+# With AMX, it is always faster for 1x1 filters of at least so many channels.
 _LEAST_CHANNELS = 16
 # Depthwise kernels fall back to slow ones for other counts of channels.
 _CHANNELS_AT_ONCE = 16
@@ -27,7 +27,7 @@ _LARGEST_DEPTHWISE = 3
 
 @contextlib.contextmanager
 def fast_gradients(has_amx: bool) -> Iterator[None]:
-    """Convolutions built inside have gradients that are fast in bfloat16.
+    """Gives convolutions that are built inside gradients that are fast in bfloat16.
 
     Args:
       has_amx: whether the CPU has AMX, which is much faster at matrix products than
@@ -40,7 +40,7 @@ def fast_gradients(has_amx: bool) -> Iterator[None]:
 
 
 def bound_relu(graph: tf.Graph) -> None:
-    """Makes what reads a Relu6 of `graph` read the same as the minimum of a Relu and 6.
+    """Replaces each Relu6 of `graph` by the minimum of a Relu and 6.
 
     TensorFlow makes the Relu a part of the batch norm before it, and is faster at the
     minimum than at Relu6 in bfloat16.
@@ -79,24 +79,26 @@ def is_fast_throughout(graph: tf.Graph) -> bool:
     )
 
 
-def _conv_gradient(operation, gradient, has_amx):
-    pictures, filters = operation.inputs
+def _conv_gradient(
+    operation: tf.Operation, gradient: tf.Tensor, has_amx: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
+    images, filters = operation.inputs
     attributes = _attributes(operation, "explicit_paddings")
-    to_pictures = tf.raw_ops.Conv2DBackpropInput(
-        input_sizes=tf.shape(pictures),
+    to_images = tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=tf.shape(images),
         filter=filters,
         out_backprop=gradient,
         **attributes,
     )
     if _is_faster_as_product(operation, has_amx):
-        return to_pictures, _products(pictures, filters, gradient, attributes)
+        return to_images, _products(images, filters, gradient, attributes)
     to_filters = tf.raw_ops.Conv2DBackpropFilter(
-        input=pictures,
+        input=images,
         filter_sizes=tf.shape(filters),
         out_backprop=gradient,
         **attributes,
     )
-    return to_pictures, to_filters
+    return to_images, to_filters
 
 
 @tf.RegisterGradient(_CONV)
@@ -109,7 +111,7 @@ def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
     return _conv_gradient(operation, gradient, has_amx=True)
 
 
-def _is_faster_as_product(operation, has_amx):
+def _is_faster_as_product(operation: tf.Operation, has_amx: bool) -> bool:
     """Whether a convolution's filter gradient is, and can be, a product of matrices."""
     shapes = [t.shape for t in (*operation.inputs, *operation.outputs)]
     if not all(shape[1:].is_fully_defined() for shape in shapes):
@@ -128,16 +130,21 @@ def _is_faster_as_product(operation, has_amx):
     return weights >= _LEAST_WEIGHTS and places[0] * places[1] <= _MOST_PLACES
 
 
-def _products(pictures, filters, gradient, attributes):
+def _products(
+    images: tf.Tensor,
+    filters: tf.Tensor,
+    gradient: tf.Tensor,
+    attributes: Mapping[str, Any],
+) -> tf.Tensor:
     """The gradient to filters, one product of matrices for each of their places."""
     height, width, channels_in, channels_out = filters.shape.as_list()
     rows, columns = gradient.shape.as_list()[1:3]
     if attributes["padding"] == b"SAME":
         around = [[(size - 1) // 2, size // 2] for size in (height, width)]
-        pictures = tf.pad(pictures, [[0, 0], *around, [0, 0]])
+        images = tf.pad(images, [[0, 0], *around, [0, 0]])
     gradient = tf.reshape(gradient, [-1, channels_out])
     seen = (
-        pictures[:, top : top + rows, left : left + columns]
+        images[:, top : top + rows, left : left + columns]
         for top in range(height)
         for left in range(width)
     )
@@ -150,10 +157,10 @@ def _products(pictures, filters, gradient, attributes):
 
 @tf.RegisterGradient(_DEPTHWISE)
 def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
-    pictures, filters = operation.inputs
+    images, filters = operation.inputs
     attributes = _attributes(operation, "explicit_paddings")
     to_filters = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
-        input=pictures,
+        input=images,
         filter_sizes=tf.shape(filters),
         out_backprop=gradient,
         **attributes,
@@ -165,17 +172,17 @@ def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
         and attributes["padding"] == b"SAME"
     )
     if is_convolution and is_fast_throughout(operation.graph):
-        to_pictures = tf.raw_ops.DepthwiseConv2dNative(
+        to_images = tf.raw_ops.DepthwiseConv2dNative(
             input=gradient, filter=tf.reverse(filters, [0, 1]), **attributes
         )
     else:
-        to_pictures = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
-            input_sizes=tf.shape(pictures),
+        to_images = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=tf.shape(images),
             filter=filters,
             out_backprop=gradient,
             **attributes,
         )
-    return to_pictures, to_filters
+    return to_images, to_filters
 
 
 @tf.RegisterGradient(_MINIMUM)
@@ -189,6 +196,6 @@ def _(operation: tf.Operation, gradient: tf.Tensor) -> Any:
     return gradient  # The minimum has done it.
 
 
-def _attributes(operation, *others):
+def _attributes(operation: tf.Operation, *others: str) -> dict[str, Any]:
     names = ("strides", "padding", "data_format", "dilations", *others)
     return {name: operation.get_attr(name) for name in names}

@@ -1,15 +1,17 @@
 """Computing in fewer bits than variables have.
 
 Grappler, TensorFlow's graph optimizer, rewrites the graph when a session first runs it:
-convolutions, matrix products and what lies between them compute in fewer bits, losses
-and whatever else is sensitive in float32. The graph that was built, its variables and
-so its checkpoints stay the same. docs/precision.md has speeds and accuracies.
+convolutions, matrix products and the operations between them compute in fewer bits,
+losses and other sensitive operations in float32. The graph that was built, its
+variables and so its checkpoints stay the same. docs/precision.md has speeds and
+accuracies.
 """
 
 import contextlib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -17,15 +19,15 @@ from slimbase.errors import UserError, unknown
 from slimzoo.config.train import TrainConfig
 from slimzoo.inference import bfloat16_kernels
 
-# The switch of RewriterConfig that each takes.
+# The switch of RewriterConfig for each precision.
 _REWRITES = {
     "float32": None,
     "bfloat16": "auto_mixed_precision_onednn_bfloat16",
     "float16": "auto_mixed_precision",
 }
-# Changes to Grappler's lists of what it computes in bfloat16, for what CPUs are slower
-# at. Where all depthwise convolutions are as CPUs like them, these have gradients of
-# bfloat16_kernels.py, and but for strides are faster, too.
+# Changes to Grappler's lists of the operations that it computes in bfloat16, for those
+# that CPUs are slower at. If all depthwise convolutions suit CPUs, they have the
+# gradients of bfloat16_kernels.py, and are faster, too, except with strides.
 _FAST_THROUGHOUT = {
     "ALLOWLIST_REMOVE": ("DepthwiseConv2dNativeBackpropInput",),
     "CLEARLIST_ADD": ("Minimum",),
@@ -76,7 +78,7 @@ def check_inference(
     Args:
       precision: as `--precision` takes it.
       is_quantized: whether the network computes as if in 8 bits.
-      runtime: what computes it, as `--runtime` takes it.
+      runtime: the runtime, as `--runtime` takes it.
 
     Raises:
       UserError: if not.
@@ -98,9 +100,9 @@ def check_inference(
 
 
 def configure(options: tf.ConfigProto, precision: str) -> tf.ConfigProto:
-    """Makes sessions with `options` compute in `precision`; gives `options`.
+    """Makes sessions with `options` compute in `precision`; returns `options`.
 
-    Those in bfloat16 belong into `operation_lists`.
+    Sessions in bfloat16 must run inside of `operation_lists`.
     """
     if rewrite := _REWRITES[precision]:
         rewrites = options.graph_options.rewrite_options
@@ -110,7 +112,7 @@ def configure(options: tf.ConfigProto, precision: str) -> tf.ConfigProto:
 
 @contextlib.contextmanager
 def building(precision: str) -> Iterator[None]:
-    """Networks built inside, to be trained, have gradients that suit `precision`."""
+    """Gives networks that are built inside gradients that suit `precision`."""
     if precision != "bfloat16":
         yield
         return
@@ -121,10 +123,10 @@ def building(precision: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def operation_lists(precision: str) -> Iterator[None]:
-    """Keeps in float32, inside of it, what the default graph is slower at otherwise.
+    """Keeps operations in float32 that would make the default graph slower.
 
     Grappler takes its lists of operations from environment variables, whenever a
-    session runs something new. Those that the user has set stay as they are.
+    session runs something new. Variables that the user has set stay as they are.
     """
     lists = {}
     if precision == "bfloat16":
@@ -147,14 +149,14 @@ def operation_lists(precision: str) -> Iterator[None]:
 def scale_loss(optimizer: tf.train.Optimizer, precision: str) -> tf.train.Optimizer:
     """`optimizer`, scaling the loss up and the gradients down where these are float16.
 
-    Small gradients would be zero there. The scale adapts: a step whose gradients
+    Small gradients would be zero in float16. The scale adapts: a step whose gradients
     overflow halves it, changes no trained variable and does not count.
     """
     if precision != "float16":
         return optimizer
 
-    def make_local(make, **arguments):
-        # It is no part of checkpoints: those hold the same in each precision.
+    def make_local(make: Callable[..., tf.Variable], **arguments: Any) -> tf.Variable:
+        # The scale is no part of checkpoints, which are the same in each precision.
         return make(**{**arguments, "collections": [tf.GraphKeys.LOCAL_VARIABLES]})
 
     with tf.variable_creator_scope(make_local):
@@ -163,10 +165,15 @@ def scale_loss(optimizer: tf.train.Optimizer, precision: str) -> tf.train.Optimi
 
 
 class _LossScaling(tf.mixed_precision.MixedPrecisionLossScaleOptimizer):
-    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple[tf.Tensor | None, tf.Variable]],
+        global_step: tf.Variable | None = None,
+        name: str | None = None,
+    ) -> tf.Operation:
         pairs = list(grads_and_vars)
-        # Made in the conditional around the optimizer, some of its variables would
-        # have other names in checkpoints than in float32.
+        # If they were made in the conditional around the optimizer, some of its
+        # variables would have other names in checkpoints than in float32.
         self._optimizer._create_slots([v for grad, v in pairs if grad is not None])
         return super().apply_gradients(pairs, global_step, name)
 
@@ -219,7 +226,7 @@ def _check_float16(config: TrainConfig, on_cpu: bool) -> None:
 
 
 def cpu_flags() -> set[str]:
-    """What the kernel tells of the CPU, which features it has among it."""
+    """The words of the kernel's description of the CPU, its features among them."""
     if not CPU_INFO.exists():
         return set()
     return set(CPU_INFO.read_text().split())

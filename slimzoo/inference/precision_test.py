@@ -114,7 +114,7 @@ def test_what_cannot_be_is_an_error(options, on_cpu, expected):
 
 
 @pytest.mark.parametrize("known", ["flags : sse avx2 avx512f", None])
-def test_cpus_without_bfloat16_are_told(known, tmp_path, monkeypatch):
+def test_cpus_without_bfloat16_are_refused(known, tmp_path, monkeypatch):
     path = tmp_path / "cpuinfo"
     if known is not None:
         path.write_text(known)
@@ -133,7 +133,7 @@ def test_bfloat16_without_onednn_is_an_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("capability", [(6, 1), (7, 0), None])
-def test_gpus_too_old_for_float16_are_told(capability, monkeypatch):
+def test_gpus_too_old_for_float16_are_refused(capability, monkeypatch):
     details = {"device_name": "Old"}
     if capability:
         details["compute_capability"] = capability
@@ -329,7 +329,7 @@ def test_training_takes_the_same_steps_whatever_the_scale():
 
 
 def test_gpus_would_compute_in_float16():
-    """By what Grappler makes of the graph for a GPU of which it is told."""
+    """By what Grappler makes of the graph for a GPU that it believes to have."""
     devices = [
         NamedDevice(name=f"/device:{kind}:0", properties=DeviceProperties(type=kind))
         for kind in ("CPU", "GPU")

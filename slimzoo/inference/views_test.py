@@ -80,7 +80,7 @@ def test_views_are_as_asked_for(options, expected, count):
         ({"crops": 10}, "--crops=10"),
     ],
 )
-def test_options_that_cannot_be_are_told(options, message):
+def test_options_that_cannot_be_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         views.of(EvalConfig(**options))
 
@@ -184,7 +184,7 @@ def test_each_crop_has_its_mirror_image():
 
 @pytest.mark.parametrize("recipe", ["lenet", "cifarnet"])
 @pytest.mark.parametrize("asked", [Views(0.5), Views(crops=5), Views(0.5, 5, True)])
-def test_recipes_that_do_not_resize_are_told(recipe, asked):
+def test_recipes_that_do_not_resize_are_refused(recipe, asked):
     with pytest.raises(UserError, match=f"that resizes pictures, and {recipe} does"):
         views.preprocessing(info(recipe), asked)
 
