@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import dataclasses
-import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -12,23 +11,20 @@ import tensorflow.compat.v1 as tf
 from absl import logging
 from tqdm import tqdm
 
-from datasets import imagenet
 from preprocessing import ops
 from slimbase import files
 from slimbase.command_line.options import Size
 from slimbase.errors import UserError
 from slimbase.graph import explained_memory_errors, session_config
 from slimbase.pictures import decode, find
+from slimzoo.classification import class_names
 from slimzoo.config.classify import ClassifyConfig
 from slimzoo.formats.predictor import Predictor, softmax
 from slimzoo.inference import chosen, views, weights
-from slimzoo.model import info as model_info
 from slimzoo.model.info import ModelInfo
 
 # Defaults of TensorFlow's label_image, if only some of its flags are given.
 _LABEL_IMAGE = {"input_mean": 0.0, "input_std": 255.0}
-# Names of the first of ImageNet's 1001 classes in people's files.
-_BACKGROUND = ("background", "dummy")
 
 _Prepared = concurrent.futures.Future[np.ndarray | str]
 
@@ -237,7 +233,7 @@ def _open(config: ClassifyConfig, stack: contextlib.ExitStack) -> _Classifier:
     classes = network.num_classes or info.num_classes
     if classes is None:
         raise UserError(f"{choice.path} does not tell its number of classes")
-    names = _class_names(config.labels, info, classes)
+    names = class_names.choose(config.labels, info, classes)
     return _Classifier(network, names, _preparation(config, info, stack))
 
 
@@ -298,47 +294,3 @@ def _label_image(
     values = ops.resize(tf.cast(picture, tf.float32), *info.image_size)
     images = ((values - mean) / std)[tf.newaxis]
     return images, f"(pixels - {mean:g}) / {std:g}"
-
-
-def _class_names(
-    labels_file: str | None, info: ModelInfo, classes: int
-) -> tuple[str, ...]:
-    """The names of the network's classes; numbers if the names are unknown."""
-    if labels_file:
-        names = _read_names(labels_file)
-        if len(names) == classes + 1 and names[0] in _BACKGROUND:
-            names = names[1:]  # The network has no such class.
-        names = names[info.labels_offset :] if len(names) > classes else names
-    elif info.labels:
-        names = info.labels
-    elif classes in (1000, 1001) and info.dataset_name in ("", "imagenet"):
-        names = imagenet.readable_names(classes)
-    else:
-        names = tuple(f"class {i}" for i in range(classes))
-    if len(names) != classes:
-        advice = (
-            "--labels_offset=1 if its first is one that the network lacks"
-            if len(names) > classes
-            else "put a first line `background` if the network has that class"
-        )
-        raise UserError(
-            f"{labels_file or model_info.FILE_NAME} has {len(names)} names, but the "
-            f"network has {classes} classes: give --labels that has as many, or "
-            + advice
-        )
-    return names
-
-
-def _read_names(labels_file: str) -> tuple[str, ...]:
-    """Reads lines of `number:name`, or of one name each."""
-    try:
-        lines = pathlib.Path(labels_file).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--labels: cannot read {labels_file}: {error}") from error
-    lines = [line for line in lines if line.strip()]
-    numbered = [line.partition(":") for line in lines]
-    if all(number.isdecimal() and colon for number, colon, _ in numbered):
-        names = {int(number): name.strip() for number, _, name in numbered}
-        count = max(names, default=-1) + 1
-        return tuple(names.get(i, f"class {i}") for i in range(count))
-    return tuple(lines)
