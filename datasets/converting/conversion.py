@@ -141,6 +141,7 @@ def _convert(dataset, directory, content, num_shards, strict, settings) -> None:
     for name, text in extra.items():
         (unfinished / name).write_bytes(text)
     manifest = manifests.make(
+        directory,
         dataset.name,
         dataset.file_pattern,
         content.class_names,
@@ -148,7 +149,7 @@ def _convert(dataset, directory, content, num_shards, strict, settings) -> None:
         fingerprint,
         written,
     )
-    files.write_json(unfinished / manifests.FILENAME, manifest)
+    files.write_json(unfinished / manifests.FILENAME, manifest.as_json())
 
     (directory / manifests.FILENAME).unlink(missing_ok=True)
     (directory / resume.BAD_FILES_FILENAME).unlink(missing_ok=True)
@@ -174,12 +175,12 @@ def _fingerprint(dataset, content, settings) -> str:
 
 def _compare(dataset, directory, content, settings) -> None:
     fingerprint = _fingerprint(dataset, content, settings)
-    manifest = manifests.read(directory)
-    if manifest.get("fingerprint", fingerprint) == fingerprint:
+    manifest = manifests.read_manifest(directory)
+    if manifest.fingerprint in (None, fingerprint):
         return
-    then = sum(s["count"] + s["skipped"] for s in manifest["splits"].values())
+    then = sum((s.count or 0) + s.skipped for s in manifest.splits.values())
     now = sum(len(pictures.labels) for pictures in content.splits.values())
-    classes = manifest["classes"], list(content.class_names)
+    classes = list(manifest.classes), list(content.class_names)
     what = f"{then:,} pictures and there are {now:,} now, some with other names"
     if classes[0] != classes[1]:
         what = "the classes {}, which are {} now".format(*map(", ".join, classes))
@@ -283,15 +284,15 @@ def _check_written(content: Content, written: Mapping[str, Sequence[Shard]]) -> 
 
 
 def _tell(dataset, directory, manifest) -> None:
-    splits = manifest["splits"].items()
+    splits = manifest.splits
     logging.info(
         "%s holds the data set %s: %s; %d classes.",
         directory,
         dataset.name,
-        ", ".join(f"{facts['count']:,} {split}" for split, facts in splits),
-        len(manifest["classes"]),
+        ", ".join(f"{split.count:,} {name}" for name, split in splits.items()),
+        len(manifest.classes),
     )
-    if skipped := sum(facts["skipped"] for _, facts in splits):
+    if skipped := sum(split.skipped for split in splits.values()):
         logging.warning(
             "%d pictures were left out; %s says why.",
             skipped,

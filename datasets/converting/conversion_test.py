@@ -102,7 +102,7 @@ def test_everything_is_written(tmp_path, read_features):
         "file_pattern": "toy_%s-*",
         "classes": ["ant", "bee", "cat"],
         "settings": {"seed": 3},
-        "fingerprint": manifests.read(target)["fingerprint"],
+        "fingerprint": manifests.read_manifest(target).fingerprint,
         "splits": {
             "train": {
                 "count": 7,
@@ -230,8 +230,8 @@ def test_a_bad_picture_is_left_out_and_listed(tmp_path, read_features):
     assert (tmp_path / "bad_files.txt").read_text() == (
         "1.jpg: is truncated\n4.jpg: is truncated\n"
     )
-    facts = manifests.read(tmp_path)["splits"]["train"]
-    assert (facts["count"], facts["skipped"], facts["per_class"]) == (5, 2, [4, 1, 0])
+    split = manifests.read_manifest(tmp_path).splits["train"]
+    assert (split.count, split.skipped, split.per_class) == (5, 2, [4, 1, 0])
 
 
 def test_a_bad_picture_is_an_error_if_wanted(tmp_path):

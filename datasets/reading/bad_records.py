@@ -1,21 +1,20 @@
 """Records that can't be used: leaving them out, and finding them after a failure."""
 
-import copy
+import dataclasses
 import fnmatch
 import itertools
 import pathlib
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from absl import logging
 from tqdm import tqdm
 
 from datasets.reading import check as record_check
 from datasets.reading.check import Checker, Facts
-from datasets.storage import manifests, records
 from datasets.storage.records import Record, Stretch
-from slimbase import files
+from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError
 from slimbase.text import counted
 
@@ -68,31 +67,22 @@ def faults_of(path: str, record: Record, facts: Facts) -> Iterator[Fault]:
             yield Fault(path, record.position, facts.filename, reason, is_label)
 
 
-def stretches(dataset: Any) -> list[Stretch]:
-    """The records to read of a `slim.dataset.Dataset`: all but those left out.
+def leave_out(
+    dataset: StoredSplit, labels_offset: int = 0
+) -> tuple[StoredSplit, list[Fault]]:
+    """Leaves out the records of a split that would stop a run.
 
-    Raises:
-      UserError: when there are no record files.
-    """
-    kept = getattr(dataset, "stretches", None)
-    return list(map(Stretch, records.record_files(dataset))) if kept is None else kept
-
-
-def leave_out(dataset: Any, labels_offset: int = 0) -> tuple[Any, list[Fault]]:
-    """Leaves out the records of a `slim.dataset.Dataset` that would stop a run.
-
-    Reads all of them, and tells what is left out. A label out of range is not left out:
+    Reads all of them, and logs what is left out. A label out of range is not left out:
     it may be the sign of a wrong option.
 
     Returns:
-      The data set without them, and what was left out. The data set's `num_lost` is
-      the number of records that the manifest lists besides, and that were not found.
+      The split without them, and what was left out.
 
     Raises:
       UserError: for a label out of range, a file that is not on this machine, or when
         nothing is left.
     """
-    paths = records.record_files(dataset)
+    paths = dataset.record_files
     if remote := [path for path in paths if not pathlib.Path(path).is_file()]:
         raise UserError(
             f"--skip_bad_records reads files of this machine, and {remote[0]} is none"
@@ -110,10 +100,14 @@ def leave_out(dataset: Any, labels_offset: int = 0) -> tuple[Any, list[Fault]]:
                 _extend(found, *read)
                 progress.update()
             kept += _whole(found)
-    left = copy.copy(dataset)
-    left.stretches = kept
-    left.num_samples = sum(stretch.count for stretch in kept)
-    left.num_lost = max(0, _num_listed(dataset) - left.num_samples - len(faults))
+    size = sum(stretch.count for stretch in kept)
+    left = dataclasses.replace(
+        dataset,
+        stretches=kept,
+        num_samples=size,
+        is_sound=True,
+        num_lost=max(0, _num_listed(dataset) - size - len(faults)),
+    )
     if left.num_lost:
         logging.warning(
             "Not found: %s that the manifest lists, behind a cut or in missing files",
@@ -129,23 +123,15 @@ def leave_out(dataset: Any, labels_offset: int = 0) -> tuple[Any, list[Fault]]:
     return left, faults
 
 
-def _num_listed(dataset: Any) -> int:
-    """Number of records that the manifest beside them lists; 0 without one."""
-    patterns = dataset.data_sources
-    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
-    names = [pathlib.Path(pattern).name for pattern in patterns]
-    splits = manifests.read(files.parent(patterns[0])).get("splits", {}).values()
-    return sum(
-        split["count"]
-        for split in splits
-        if any(
-            fnmatch.fnmatch(shard["name"], name)
-            for shard, name in itertools.product(split.get("shards", ()), names)
-        )
-    )
+def _num_listed(dataset: StoredSplit) -> int:
+    """Number of records by the manifest, if that lists files of this split; else 0."""
+    pattern = pathlib.Path(dataset.data_sources).name
+    shards = dataset.listed.shards
+    is_of_these = any(fnmatch.fnmatch(shard.name, pattern) for shard in shards)
+    return dataset.listed.count or 0 if is_of_these else 0
 
 
-def _told(read: _Read, labels_offset: int, dataset: Any) -> list[Fault]:
+def _told(read: _Read, labels_offset: int, dataset: StoredSplit) -> list[Fault]:
     faults = list(faults_of(*read))
     for fault in faults:
         if fault.is_label:
@@ -176,15 +162,15 @@ def listed(faults: Iterable[Fault], most: int = _MOST_TOLD) -> str:
     return ":" * bool(lines) + "".join(lines) + (f"\n  {rest} more" if rest > 0 else "")
 
 
-def tell(dataset: Any, labels_offset: int = 0) -> None:
+def raise_first(dataset: StoredSplit, labels_offset: int = 0) -> None:
     """Looks for the first record that stops a run, for a minute at most.
 
     Raises:
       UserError: naming it. Returns if there seems to be none, or it takes longer.
     """
-    if hasattr(dataset, "stretches"):  # What was left in is sound.
+    if dataset.is_sound:
         return
-    paths = [p for p in records.record_files(dataset) if pathlib.Path(p).is_file()]
+    paths = [path for path in dataset.record_files if pathlib.Path(path).is_file()]
     end = time.monotonic() + SEARCH_SECS
     logging.info("Looking for the record that stopped the run")
     for read in record_check.each(paths, Checker(dataset, labels_offset)):

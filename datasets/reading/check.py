@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from datasets.storage import records
 from datasets.storage.records import Record
+from datasets.storage.split import StoredSplit
 from slimbase import parallel
 from slimbase.errors import reason
 from slimbase.graph import session_config
@@ -53,11 +54,13 @@ class Checker:
     May be called from several threads.
     """
 
-    def __init__(self, dataset: Any, labels_offset: int = 0, strict: bool = False):
-        """Checks records of a `slim.dataset.Dataset`.
+    def __init__(
+        self, dataset: StoredSplit, labels_offset: int = 0, strict: bool = False
+    ):
+        """Checks records of one split.
 
         Args:
-          dataset: whose decoder has items image and label.
+          dataset: the split.
           labels_offset: the least label that there may be.
           strict: whether to find fault with what no run stops at, too: JPEGs that
             TensorFlow makes noise of, and records without a label.

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from datasets.reading import bad_records, streams
 from datasets.reading.streams import Share
-from datasets.storage.records import record_files as record_files
+from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError, reason
 from slimbase.graph import session_config
 
@@ -28,10 +28,14 @@ Preprocess = Callable[..., tf.Tensor]
 _as_it_is = tf.autograph.experimental.do_not_convert
 
 
-def _decoded(dataset, serialized, labels_offset, encoded=False):
+def _decoded(
+    dataset: StoredSplit,
+    serialized: tf.Tensor,
+    labels_offset: int,
+    encoded: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
     # Records may hold pictures that are no files (raw pixels), where sizes are known.
-    decoder = getattr(dataset, "encoded_decoder", None) if encoded else None
-    decoder = decoder or dataset.decoder
+    decoder = (dataset.encoded_decoder if encoded else None) or dataset.decoder
     image, label = decoder.decode(serialized, ["image", "label"])
     label = tf.cast(label, tf.int64) - labels_offset
     classes = dataset.num_classes - labels_offset
@@ -43,7 +47,7 @@ def _decoded(dataset, serialized, labels_offset, encoded=False):
         return image, tf.identity(label)
 
 
-def _options(deterministic):
+def _options(deterministic: bool) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = deterministic
     # There is nothing to tune, and the thread that would can keep sessions from closing
@@ -53,7 +57,7 @@ def _options(deterministic):
 
 
 def train_batches(
-    dataset: Any,
+    dataset: StoredSplit,
     preprocess: Preprocess,
     batch_size: int,
     *,
@@ -68,7 +72,7 @@ def train_batches(
     """Shuffled, distorted, endless batches.
 
     Args:
-      dataset: a `slim.dataset.Dataset` of TFRecord files with items image and label.
+      dataset: the split to read.
       preprocess: `f(image, seed=...)`, image a decoded `[height, width, channels]`
         uint8 picture and seed `[2]` int64.
       batch_size: pictures per batch.
@@ -91,11 +95,10 @@ def train_batches(
     Raises:
       UserError: when there are no records.
     """
-    stretches = bad_records.stretches(dataset)
     if not dataset.num_samples:
-        paths = ", ".join(dict.fromkeys(stretch.path for stretch in stretches))
+        paths = ", ".join(dict.fromkeys(stretch.path for stretch in dataset.stretches))
         raise UserError(f"there are no records in {paths}. {_CONVERT_AGAIN}")
-    shares = streams.shares(stretches, *shard)
+    shares = streams.shares(dataset.stretches, *shard)
 
     @_as_it_is
     def example(serialized, picture_seed):
@@ -150,7 +153,7 @@ class EvalBatch(NamedTuple):
 
 
 def labels(
-    dataset: Any, most: int | None = None
+    dataset: StoredSplit, most: int | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Reads labels alone: all, or the first `most` of each file.
 
@@ -168,7 +171,7 @@ def labels(
 
     config = session_config(on_cpu=True)
     with tf.Graph().as_default(), tf.Session(config=config) as session:
-        located = streams.located(bad_records.stretches(dataset), most)
+        located = streams.located(dataset.stretches, most)
         batches = located.map(label, 2).batch(_LABELS_AT_ONCE)
         [batch] = next_batches(batches, 1)
         session.run(tf.tables_initializer())
@@ -181,7 +184,7 @@ def labels(
 
 
 def eval_batches(
-    dataset: Any,
+    dataset: StoredSplit,
     preprocess: Preprocess,
     batch_size: int,
     *,
@@ -204,7 +207,7 @@ def eval_batches(
         return EvalBatch(preprocess(image), label, name, path, position)
 
     return (
-        streams.located(bad_records.stretches(dataset))
+        streams.located(dataset.stretches)
         .map(example, num_threads)
         .batch(batch_size)
         .prefetch(2)
@@ -213,7 +216,7 @@ def eval_batches(
 
 
 def read_pictures(
-    dataset: Any, places: Iterable[tuple[str, int]]
+    dataset: StoredSplit, places: Iterable[tuple[str, int]]
 ) -> dict[tuple[str, int], Any]:
     """The decoded uint8 pictures at some (record file, position)s, by these."""
     wanted: dict[str, list[int]] = {}
@@ -228,7 +231,7 @@ def read_pictures(
                     tf.equal(position, tf.constant(these, tf.int64))
                 )
             )
-            kept = [s for s in bad_records.stretches(dataset) if s.path == path]
+            kept = [s for s in dataset.stretches if s.path == path]
             records = streams.located(kept).filter(of_these)
             _, position, record = tf.data.make_one_shot_iterator(records).get_next()
             [image] = dataset.decoder.decode(record, ["image"])
@@ -249,12 +252,14 @@ def next_batches(batches: tf.data.Dataset, count: int) -> list[Any]:
 
 
 @contextlib.contextmanager
-def explained_errors(dataset: Any = None, labels_offset: int = 0) -> Iterator[None]:
+def explained_errors(
+    dataset: StoredSplit | None = None, labels_offset: int = 0
+) -> Iterator[None]:
     """Turns what bad records do to a session into errors for the user.
 
     Args:
-      dataset: what is read, a `slim.dataset.Dataset`. With it, the record is looked for
-        in its files, for a minute at most, and named.
+      dataset: the split that is read. With it, the record is looked for in its files,
+        for a minute at most, and named.
       labels_offset: subtracted from every label.
 
     Raises:
@@ -265,7 +270,7 @@ def explained_errors(dataset: Any = None, labels_offset: int = 0) -> Iterator[No
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
         told = _what_happened(error)
         if dataset is not None and (told or _READING in str(error)):
-            bad_records.tell(dataset, labels_offset)
+            bad_records.raise_first(dataset, labels_offset)
         if not told:
             raise
         raise UserError(told) from error

@@ -1,5 +1,6 @@
 """Streams of serialized records, of `tf.data`."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -32,7 +33,7 @@ class Share(NamedTuple):
     step: Any = 1
 
 
-def shares(stretches: list[Stretch], index: int, count: int) -> list[Share]:
+def shares(stretches: Sequence[Stretch], index: int, count: int) -> list[Share]:
     """What worker `index` of `count` reads: nothing that another one reads.
 
     Workers have as many whole files each; of the files that remain, each record goes to
@@ -53,7 +54,7 @@ def shares(stretches: list[Stretch], index: int, count: int) -> list[Share]:
     return shares
 
 
-def slices(tuples: list[Any]) -> tf.data.Dataset:
+def slices(tuples: Sequence[Any]) -> tf.data.Dataset:
     """A data set of named tuples of a path and integers."""
     paths, *integers = zip(*tuples, strict=True)
     columns = [tf.constant(column, tf.int64) for column in integers]
@@ -74,7 +75,7 @@ def read(share: Share, workers: int = 1) -> tf.data.Dataset:
     return records if workers == 1 else records.shard(share.step, share.first)
 
 
-def located(stretches: list[Stretch], most: int | None = None) -> tf.data.Dataset:
+def located(stretches: Sequence[Stretch], most: int | None = None) -> tf.data.Dataset:
     """(path, position, record) of all records, or of the first ones of each stretch."""
 
     @_as_it_is

@@ -1,9 +1,6 @@
-import logging
 import os
 import random
-import re
 import struct
-import types
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -196,40 +193,3 @@ def test_count_of_another_kind_of_file_is_an_error(tmp_path):
     path.write_text("These are not the records you are looking for.")
     with pytest.raises(UserError, match="record 0 is not whole"):
         records.count_records(path)
-
-
-# Finding
-
-
-def of(directory, pattern="toy_*"):
-    return types.SimpleNamespace(data_sources=f"{directory}/{pattern}")
-
-
-def test_unfinished_conversion_is_told(tmp_path):
-    (tmp_path / ".incomplete").mkdir()
-    with pytest.raises(UserError, match="has not ended") as error:
-        records.record_files(of(tmp_path))
-    assert "download_and_convert_data.py again" in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("names", "told"),
-    [
-        (["toy_00000-of-00002", "toy_00001-of-00002"], None),
-        (["toy_00000-of-00001.tfrecord"], None),
-        (["toy_train"], None),
-        (["toy_00001-of-00003"], "2 of 3 files are missing, .*toy_00000-of-00003"),
-        (["toy_00000-of-00002.x"], "1 of 2 files is missing: .*toy_00001-of-00002.x"),
-    ],
-)
-def test_missing_shards_are_told(tmp_path, caplog, names, told):
-    for name in names:
-        (tmp_path / name).touch()
-    with caplog.at_level(logging.WARNING, "absl"):
-        found = records.record_files(of(tmp_path))
-    assert found == [f"{tmp_path}/{name}" for name in names]
-    if told:
-        assert caplog.messages
-        assert re.search(told, caplog.text)
-    else:
-        assert not caplog.messages

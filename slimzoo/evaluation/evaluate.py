@@ -3,6 +3,7 @@
 import contextlib
 import io
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from tqdm import tqdm
 
 from datasets import dataset_factory
 from datasets.reading import pipeline, preflight
+from datasets.reading.bad_records import Fault
+from datasets.storage import manifests
+from datasets.storage.split import StoredSplit
 from nets.registry import NETWORKS
 from slimbase import files
 from slimbase.errors import UserError
@@ -52,19 +56,17 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
     path = config.graph or checkpoints.find(config.checkpoint_path)
     record = model_info.beside(path)
     model_info.check_known(config, record, path)
-    info = model_info.settle(config, record, config.eval_image_size)
-    descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
-    split = config.dataset_split_name or descriptor.evaluation_split
-    dataset = dataset_factory.get_dataset(
-        info.dataset_name, split, config.dataset_dir or ""
+    manifest = manifests.read_manifest(config.dataset_dir)
+    info = model_info.settle(config, record, config.eval_image_size, manifest)
+    descriptor = dataset_factory.describe(
+        info.dataset_name, config.dataset_dir, manifest
     )
-    pipeline.record_files(dataset)  # Tells what is missing before it takes long.
+    split = config.dataset_split_name or descriptor.evaluation_split
+    dataset = descriptor.open_split(split, manifest)
     with contextlib.ExitStack() as stack:
         info, network = _network(config, path, info, record, dataset, stack)
         dataset, skipped = preflight.prepare(
-            dataset,
-            info.labels_offset,
-            *(config.dataset_dir or "", split, config.skip_bad_records),
+            dataset, info.labels_offset, config.skip_bad_records
         )
         step = 0 if config.graph else checkpoints.step_of(path)
         facts = _facts(config, info, path, split, step)
@@ -214,7 +216,7 @@ def _facts(config, info, path, split, step) -> dict[str, str]:
 
 def measure(
     info: ModelInfo,
-    dataset: Any,
+    dataset: StoredSplit,
     network: Predictor,
     *,
     batch_size: int = 100,
@@ -227,7 +229,7 @@ def measure(
 
     Args:
       info: of the network.
-      dataset: a `slim.dataset.Dataset`.
+      dataset: the split.
       network: to evaluate.
       batch_size: pictures per step; it does not affect results.
       max_num_batches: None for all.
@@ -331,7 +333,9 @@ def _as_json(results, info, metrics):
     }
 
 
-def _skipped(skipped, dataset, config):
+def _skipped(
+    skipped: Sequence[Fault], dataset: StoredSplit, config: EvalConfig
+) -> dict[str, Any]:
     """The records that were left out, if leaving out was wanted."""
     if not config.skip_bad_records:
         return {}

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 from absl import logging
 
 from datasets import dataset_factory, imagenet
+from datasets.storage import manifests
 from nets.registry import NETWORKS
 from preprocessing import preprocessing_factory
 from slimbase import files
@@ -39,15 +40,14 @@ def export(config: ExportConfig) -> str:
       UserError: for what the user can mend; there is no file then.
     """
     _check(config)
-    info = model_info.settle(config, {}, config.image_size)
+    manifest = manifests.read_manifest(config.dataset_dir)
+    info = model_info.settle(config, {}, config.image_size, manifest)
     _check_clips(config, info)
-    descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
-    dataset = dataset_factory.get_dataset(
-        info.dataset_name,
-        next(iter(descriptor.splits_to_sizes)),
-        config.dataset_dir or "",
+    descriptor = dataset_factory.describe(
+        info.dataset_name, config.dataset_dir, manifest
     )
-    info = model_info.with_classes(info, dataset)
+    split = next(iter(descriptor.splits_to_sizes))
+    info = model_info.with_classes(info, descriptor.find_split(split, manifest))
     with classic_graph() as graph:
         shape = [config.batch_size, *_input_shape(config, info)]
         images = tf.placeholder(tf.float32, shape, INPUT_NAME)
@@ -233,7 +233,8 @@ def settle(config: ExportConfig, checkpoint: str) -> ModelInfo:
       UserError: when the checkpoint is of another network.
     """
     record = model_info.read(str(pathlib.Path(checkpoint).parent))
-    info = model_info.settle(config, record, config.image_size)
+    manifest = manifests.read_manifest(config.dataset_dir)
+    info = model_info.settle(config, record, config.image_size, manifest)
     if record.get("model_name") not in (None, info.model_name):
         info = dataclasses.replace(info, num_classes=None, labels=None)
     scope = NETWORKS[info.model_name].classifier_scopes[0]
@@ -242,7 +243,10 @@ def settle(config: ExportConfig, checkpoint: str) -> ModelInfo:
     knows_offset = config.labels_offset is not None or "labels_offset" in record
     if info.labels and knows_offset:
         return info
-    dataset = _dataset(config, info, None)
+    descriptor = dataset_factory.describe(
+        info.dataset_name, config.dataset_dir, manifest
+    )
+    dataset = descriptor.find_split(descriptor.evaluation_split, manifest)
     if not knows_offset:
         info = model_info.with_offset(info, dataset, classes)
     if info.labels:
@@ -258,14 +262,6 @@ def settle(config: ExportConfig, checkpoint: str) -> ModelInfo:
     return info
 
 
-def _dataset(config: ExportConfig, info: ModelInfo, split: str | None) -> Any:
-    descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
-    split = split or descriptor.evaluation_split
-    return dataset_factory.get_dataset(
-        info.dataset_name, split, config.dataset_dir or ""
-    )
-
-
 def _pictures(
     config: ExportConfig, info: ModelInfo
 ) -> tuple[np.ndarray | None, Pictures]:
@@ -278,21 +274,21 @@ def _pictures(
         )
     if frames or not config.dataset_dir:
         return None, verify.noise(info, frames)
-    split = verify.choose_split(
+    dataset = verify.choose_split(
         info.dataset_name, config.dataset_dir, config.dataset_split_name
     )
-    dataset = _dataset(config, info, split)
     # A directory that has nothing but labels.txt is one without pictures.
     is_needed = calibrates or config.dataset_split_name
-    if not is_needed and not tf.gfile.Glob(dataset.data_sources):
+    if not is_needed and not dataset.record_files:
         return None, verify.noise(info)
+    dataset.check_files()
     wanted = config.calibration_size if calibrates else 0
     most = wanted + config.verification_size
-    pictures = verify.read_pictures(info, dataset, split, most)
+    pictures = verify.read_pictures(info, dataset, most)
     if len(pictures) < wanted:
         raise UserError(
-            f"{info.dataset_name}'s split {split} has {len(pictures)} pictures in "
-            f"{config.dataset_dir}, and --calibration_size is {wanted}: give at most "
+            f"{info.dataset_name}'s split {dataset.name} has {len(pictures)} pictures "
+            f"in {config.dataset_dir}, and --calibration_size is {wanted}: give at most "
             f"{len(pictures)}"
         )
     # Others than those of calibration, as far as there are any.

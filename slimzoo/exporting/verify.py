@@ -4,13 +4,14 @@ import dataclasses
 import io
 import pathlib
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_factory
 from datasets.reading import pipeline
+from datasets.storage import manifests
+from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError
 from slimbase.graph import session_config
 from slimzoo.formats import writers
@@ -93,7 +94,7 @@ class Pictures:
         return len(self.images)
 
 
-def read_pictures(info: ModelInfo, dataset: Any, split: str, most: int) -> Pictures:
+def read_pictures(info: ModelInfo, dataset: StoredSplit, most: int) -> Pictures:
     """The first pictures of a split, `most` of them if there are so many.
 
     Raises:
@@ -108,7 +109,7 @@ def read_pictures(info: ModelInfo, dataset: Any, split: str, most: int) -> Pictu
         batches = pipeline.eval_batches(
             dataset, preprocess, 1, labels_offset=info.labels_offset
         ).take(most)
-        records = tf.data.TFRecordDataset(pipeline.record_files(dataset))
+        records = tf.data.TFRecordDataset(list(dataset.record_files))
         [(batch, record)] = pipeline.next_batches(
             tf.data.Dataset.zip((batches, records)), 1
         )
@@ -127,7 +128,7 @@ def read_pictures(info: ModelInfo, dataset: Any, split: str, most: int) -> Pictu
         raise UserError(f"the records in {dataset.data_sources} hold no images")
     if not all(contents):  # They are as numbers in the records.
         contents = []
-    source = f"{info.dataset_name}, split {split}"
+    source = f"{info.dataset_name}, split {dataset.name}"
     return Pictures(np.concatenate(images), tuple(contents), source, True)
 
 
@@ -162,16 +163,22 @@ def _png(pixels: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def choose_split(dataset_name: str, dataset_dir: str, split: str | None) -> str:
-    """`split`, or train if the directory has records of it, or that of evaluation."""
-    descriptor = dataset_factory.describe(dataset_name, dataset_dir)
-    if split:
-        return split
-    if "train" in descriptor.splits_to_sizes:
-        dataset = dataset_factory.get_dataset(dataset_name, "train", dataset_dir)
-        if tf.gfile.Glob(dataset.data_sources):
-            return "train"
-    return descriptor.evaluation_split
+def choose_split(dataset_name: str, dataset_dir: str, name: str | None) -> StoredSplit:
+    """Finds the split to read; it may have no record files.
+
+    Args:
+      dataset_name: the data set's name.
+      dataset_dir: where its records are.
+      name: the split's name; by default train, if the directory has records of it, or
+        else that of evaluation.
+    """
+    manifest = manifests.read_manifest(dataset_dir)
+    descriptor = dataset_factory.describe(dataset_name, dataset_dir, manifest)
+    if not name and "train" in descriptor.splits_to_sizes:
+        train = descriptor.find_split("train", manifest)
+        if train.record_files:
+            return train
+    return descriptor.find_split(name or descriptor.evaluation_split, manifest)
 
 
 @dataclasses.dataclass(frozen=True)
