@@ -288,8 +288,8 @@ def _pictures(
     if len(pictures) < wanted:
         raise UserError(
             f"{info.dataset_name}'s split {dataset.name} has {len(pictures)} pictures "
-            f"in {config.dataset_dir}, and --calibration_size is {wanted}: give at most "
-            f"{len(pictures)}"
+            f"in {config.dataset_dir}, and --calibration_size is {wanted}: give at "
+            f"most {len(pictures)}"
         )
     # Others than those of calibration, as far as there are any.
     shown = min(config.verification_size, len(pictures))
