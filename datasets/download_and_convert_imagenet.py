@@ -94,7 +94,7 @@ def run(
 
     def read(work: pathlib.Path) -> conversion.Content:
         splits, boxes = _present(root) if root else _downloaded(work, mirror)
-        return ilsvrc_records.read(read_classes(), splits, boxes, strict)
+        return ilsvrc_records.read_content(read_classes(), splits, boxes, strict)
 
     present = _splits(root) if root else {}
     num_shards = {s: n for s, n in NUM_SHARDS.items() if not present or s in present}
@@ -114,7 +114,7 @@ def convert(
     """
     _write(
         dataset_dir,
-        lambda _: ilsvrc_records.read(classes, splits, boxes),
+        lambda _: ilsvrc_records.read_content(classes, splits, boxes),
         num_shards,
         strict=False,
     )
@@ -133,7 +133,7 @@ def count(
         read_classes(pathlib.Path(synsets_file)) if synsets_file else read_classes()
     )
     splits, _ = _present(pathlib.Path(source_dir))
-    content = ilsvrc_records.read(classes, splits, ())
+    content = ilsvrc_records.read_content(classes, splits, ())
     return {split: len(found.labels) for split, found in content.splits.items()}
 
 

@@ -183,7 +183,7 @@ class _Machine:
             raise ValueError("it has an object of an unknown kind")
 
 
-def load(path: pathlib.Path) -> dict[Any, Any]:
+def load_arrays(path: pathlib.Path) -> dict[Any, Any]:
     """Loads a pickled dictionary; nothing in it is executed.
 
     Args:

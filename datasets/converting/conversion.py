@@ -24,7 +24,7 @@ from datasets import dataset_utils, registry
 from datasets.converting import resume
 from datasets.storage import manifests, shards
 from datasets.storage.records import WORK_DIRECTORY
-from datasets.storage.shards import Shard, Split
+from datasets.storage.shards import Shard, SplitPlan
 from slimbase import files, locks
 from slimbase.errors import UserError
 
@@ -47,7 +47,7 @@ class Content:
     """
 
     class_names: Sequence[str]
-    splits: Mapping[str, Split]
+    splits: Mapping[str, SplitPlan]
     files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
     num_shards: Mapping[str, int] = dataclasses.field(default_factory=dict)
     stamp: str = ""
@@ -140,7 +140,7 @@ def _convert(dataset, directory, content, num_shards, strict, settings) -> None:
         extra[resume.BAD_FILES_FILENAME] = "".join(bad_files).encode()
     for name, text in extra.items():
         (unfinished / name).write_bytes(text)
-    manifest = manifests.make(
+    manifest = manifests.make_manifest(
         directory,
         dataset.name,
         dataset.file_pattern,
@@ -225,11 +225,11 @@ def _write_split(
 
     def write(shard_name: str, start: int, end: int) -> Shard:
         path = unfinished / shard_name
-        shard = shards.finished(path, directory / shard_name)
+        shard = shards.finished_shard(path, directory / shard_name)
         if shard:
             progress.update(end - start)
             return shard
-        return shards.write(
+        return shards.write_shard(
             path,
             pictures,
             range(start, end),

@@ -33,8 +33,8 @@ def _example(index):
 def _content(encode=_example, **more):
     names = [f"{i}.jpg" for i in range(7)]
     splits = {
-        "train": conversion.Split([0, 1, 0, 1, 0, 0, 0], names, encode),
-        "test": conversion.Split([0, 0], ["a", "b"], _example),
+        "train": conversion.SplitPlan([0, 1, 0, 1, 0, 0, 0], names, encode),
+        "test": conversion.SplitPlan([0, 0], ["a", "b"], _example),
     }
     return conversion.Content(["ant", "bee", "cat"], splits, **more)
 
@@ -249,7 +249,7 @@ def test_nothing_but_bad_pictures_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("labels", [[0, 3], [-1, 0]])
 def test_labels_beyond_the_classes(tmp_path, labels):
-    split = conversion.Split(labels, ["a", "b"], _example)
+    split = conversion.SplitPlan(labels, ["a", "b"], _example)
     content = conversion.Content(["ant", "bee", "cat"], {"train": split})
     with pytest.raises(UserError, match=r"split train has labels from .* 0 to 2"):
         conversion.convert(TOY, tmp_path, lambda work: content)
@@ -323,7 +323,7 @@ def test_an_error_ends_what_other_threads_do(tmp_path):
         time.sleep(0.001)
         return _example(index)
 
-    split = conversion.Split([0] * 5000, ["x"] * 5000, encode)
+    split = conversion.SplitPlan([0] * 5000, ["x"] * 5000, encode)
     content = conversion.Content(["ant"], {"train": split})
     with pytest.raises(UserError, match="stopped"):
         conversion.convert(TOY, tmp_path, lambda work: content, 2)

@@ -46,7 +46,7 @@ class Picture(NamedTuple):
     modified: int = 0
 
 
-def find(
+def find_pictures(
     source_dir: str | os.PathLike[str] | None,
     csv_file: str | os.PathLike[str] | None = None,
 ) -> list[Picture]:
@@ -67,7 +67,7 @@ def find(
         root = pathlib.Path(source_dir or table.parent)
         found = [
             Picture(root / row.path, row.path, _class_name(row.label), row.split)
-            for row in folder_table.read(table, root)
+            for row in folder_table.read_rows(table, root)
         ]
     elif not source_dir:
         raise UserError(f"--source_dir is missing: {_LAYOUTS}")

@@ -92,7 +92,7 @@ def gather(
     return Boxes(numbers[order], np.array(sides, np.float32).reshape(-1, 4)[order])
 
 
-def read(path: pathlib.Path, strict: bool = False) -> Iterator[Box]:
+def read_boxes(path: pathlib.Path, strict: bool = False) -> Iterator[Box]:
     """Reads boxes from a CSV file, an archive of XML files or a folder of them.
 
     Args:

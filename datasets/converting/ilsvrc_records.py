@@ -12,9 +12,9 @@ from absl import logging
 
 from datasets.converting import ilsvrc_boxes, ilsvrc_source
 from datasets.converting.boxes import upright
-from datasets.converting.conversion import Content, Split
+from datasets.converting.conversion import Content, SplitPlan
 from datasets.converting.ilsvrc_boxes import Boxes
-from datasets.converting.ilsvrc_source import Pictures
+from datasets.converting.ilsvrc_source import PictureIndex
 from datasets.dataset_utils import bytes_feature, float_list_feature, int64_feature
 from datasets.ilsvrc.classes import Classes, validation_synsets
 from datasets.ilsvrc.published import SIDES, SPLITS_TO_SIZES
@@ -31,7 +31,7 @@ _TRAIN_NAME = re.compile(rf"({SYNSET.pattern})_.*", re.DOTALL)
 _MOST_SHOWN = 5
 
 
-def read(
+def read_content(
     classes: Classes,
     splits: Mapping[str, pathlib.Path],
     boxes: Sequence[pathlib.Path],
@@ -52,7 +52,7 @@ def read(
     Raises:
       UserError: if there are none, or something can't be read.
     """
-    found = {split: ilsvrc_source.find(path) for split, path in splits.items()}
+    found = {split: ilsvrc_source.find_pictures(path) for split, path in splits.items()}
     labels = {s: _labels(splits[s], found[s], classes) for s in found}
     orders = {s: _shuffled(found[s].names, labels[s]) for s in found}
     names = {s: [found[s].names[i] for i in orders[s]] for s in found}
@@ -74,7 +74,7 @@ def read(
     return Content(
         classes.names,
         {
-            split: Split(
+            split: SplitPlan(
                 labels[split],
                 names[split],
                 encoder(found[split], orders[split], labels[split], start),
@@ -124,7 +124,7 @@ def example(
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
-def _labels(path: pathlib.Path, found: Pictures, classes: Classes) -> np.ndarray:
+def _labels(path: pathlib.Path, found: PictureIndex, classes: Classes) -> np.ndarray:
     """The class number of each picture: int64, 0 for what is of no class of ours.
 
     It is that of the folder, or without folders that of the name.
@@ -187,7 +187,7 @@ def _shuffled(names: Sequence[str], labels: np.ndarray) -> np.ndarray:
 
 
 def _gather(paths, names, labels, classes: Classes, strict: bool) -> Boxes:
-    boxes = (box for path in paths for box in ilsvrc_boxes.read(path, strict))
+    boxes = (box for path in paths for box in ilsvrc_boxes.read_boxes(path, strict))
     numbers = {}
     if paths:
         all_names = (name for split_names in names.values() for name in split_names)
@@ -216,7 +216,7 @@ def _compare(split: str, labels: np.ndarray, classes: Classes) -> None:
         )
 
 
-def _stamp(found: Mapping[str, Pictures], boxes: Boxes) -> str:
+def _stamp(found: Mapping[str, PictureIndex], boxes: Boxes) -> str:
     """Another text when pictures or boxes have changed since an interrupted run."""
     digest = hashlib.sha256()
     for split in found.values():

@@ -48,7 +48,7 @@ class _Archive:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pictures:
+class PictureIndex:
     """Pictures by index; only where they are is in memory.
 
     Attributes:
@@ -102,7 +102,7 @@ class Pictures:
         return picture_folders.stamp(paths)
 
 
-def find(path: pathlib.Path) -> Pictures:
+def find_pictures(path: pathlib.Path) -> PictureIndex:
     """Finds the pictures in a directory or an archive; none is opened.
 
     Args:
@@ -138,8 +138,8 @@ class _Index:
         self._folder_of, self._place_of = array("i"), array("i")
         self._offsets, self._sizes = array("q"), array("q")
 
-    def pictures(self) -> Pictures:
-        return Pictures(
+    def pictures(self) -> PictureIndex:
+        return PictureIndex(
             self.names,
             list(self._folders),
             np.array(self._folder_of, np.int32),

@@ -12,7 +12,7 @@ from absl import logging
 from tqdm import tqdm
 
 from datasets.reading import check as record_check
-from datasets.reading.check import Checker, Facts
+from datasets.reading.check import Checker, RecordFacts
 from datasets.storage.records import Record, Stretch
 from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError
@@ -24,9 +24,9 @@ ADVICE = (
     "read by --skip_bad_records, which training and evaluation take."
 )
 SEARCH_SECS = 60  # As long as people wait to know the record's name.
-_MOST_TOLD = 5
+_MOST_SHOWN = 5
 
-_Read = tuple[str, Record, Facts]
+_Read = tuple[str, Record, RecordFacts]
 
 
 class Fault(NamedTuple):
@@ -60,7 +60,7 @@ class Fault(NamedTuple):
         }
 
 
-def faults_of(path: str, record: Record, facts: Facts) -> Iterator[Fault]:
+def faults_of(path: str, record: Record, facts: RecordFacts) -> Iterator[Fault]:
     """What is wrong with a record, if anything."""
     for reason, is_label in ((facts.fault, False), (facts.label_fault, True)):
         if reason:
@@ -91,12 +91,12 @@ def leave_out(
     start, count, faults = time.monotonic(), 0, []
     kept: list[Stretch] = []
     with tqdm(unit="record", disable=None, leave=False) as progress:
-        checked = record_check.each(paths, Checker(dataset, labels_offset))
+        checked = record_check.map_records(paths, Checker(dataset, labels_offset))
         for path, of_path in itertools.groupby(checked, lambda read: read[0]):
             found = [Stretch(path, count=0)]
             for read in of_path:
                 count += not read[1].is_last  # What has an end, and so is a record.
-                faults += _told(read, labels_offset, dataset)
+                faults += _faults_or_raise(read, labels_offset, dataset)
                 _extend(found, *read)
                 progress.update()
             kept += _whole(found)
@@ -116,10 +116,12 @@ def leave_out(
     logging.info(
         "Read %s in %.1f s; left out %d%s",
         counted(count, "record"),
-        *(time.monotonic() - start, len(faults), listed(faults)),
+        *(time.monotonic() - start, len(faults), listed_faults(faults)),
     )
     if not left.num_samples:
-        raise UserError(f"{dataset.data_sources} hold no sound records{listed(faults)}")
+        raise UserError(
+            f"{dataset.data_sources} hold no sound records{listed_faults(faults)}"
+        )
     return left, faults
 
 
@@ -131,7 +133,9 @@ def _num_listed(dataset: StoredSplit) -> int:
     return dataset.listed.count or 0 if is_of_these else 0
 
 
-def _told(read: _Read, labels_offset: int, dataset: StoredSplit) -> list[Fault]:
+def _faults_or_raise(
+    read: _Read, labels_offset: int, dataset: StoredSplit
+) -> list[Fault]:
     faults = list(faults_of(*read))
     for fault in faults:
         if fault.is_label:
@@ -139,7 +143,9 @@ def _told(read: _Read, labels_offset: int, dataset: StoredSplit) -> list[Fault]:
     return faults
 
 
-def _extend(found: list[Stretch], path: str, record: Record, facts: Facts) -> None:
+def _extend(
+    found: list[Stretch], path: str, record: Record, facts: RecordFacts
+) -> None:
     """Adds a record to the last stretch of its file, or begins one."""
     last = found[-1]
     if facts.fault:
@@ -154,7 +160,7 @@ def _whole(found: list[Stretch]) -> list[Stretch]:
     return [stretch for stretch in found if stretch.count]
 
 
-def listed(faults: Iterable[Fault], most: int = _MOST_TOLD) -> str:
+def listed_faults(faults: Iterable[Fault], most: int = _MOST_SHOWN) -> str:
     """The first of some faults, a line each, to follow a sentence."""
     faults = list(faults)
     lines = [f"\n  {fault}" for fault in faults[:most]]
@@ -173,7 +179,7 @@ def raise_first(dataset: StoredSplit, labels_offset: int = 0) -> None:
     paths = [path for path in dataset.record_files if pathlib.Path(path).is_file()]
     end = time.monotonic() + SEARCH_SECS
     logging.info("Looking for the record that stopped the run")
-    for read in record_check.each(paths, Checker(dataset, labels_offset)):
+    for read in record_check.map_records(paths, Checker(dataset, labels_offset)):
         for fault in faults_of(*read):
             raise error_of(fault, labels_offset, dataset.num_classes)
         if time.monotonic() > end:

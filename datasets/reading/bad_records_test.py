@@ -262,6 +262,6 @@ def test_what_no_record_explains_stays_as_it_is(tmp_path):
 
 def test_what_is_listed_is_short(tmp_path):
     faults = [bad_records.Fault("p", i, "", "why") for i in range(np.int64(8))]
-    assert bad_records.listed([]) == ""
-    assert bad_records.listed(faults[:1]) == ":\n  record 0 of p: why"
-    assert bad_records.listed(faults).endswith("record 4 of p: why\n  3 more")
+    assert bad_records.listed_faults([]) == ""
+    assert bad_records.listed_faults(faults[:1]) == ":\n  record 0 of p: why"
+    assert bad_records.listed_faults(faults).endswith("record 4 of p: why\n  3 more")

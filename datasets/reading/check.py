@@ -28,7 +28,7 @@ _PNG_SIZE = struct.Struct(">16xII")  # After signature, length and name of IHDR.
 T = TypeVar("T")
 
 
-class Facts(NamedTuple):
+class RecordFacts(NamedTuple):
     """What a record holds, as far as it tells.
 
     Attributes:
@@ -78,16 +78,16 @@ class Checker:
                 [tf.shape(image), tf.reshape(label, []), image.op], [content]
             )
 
-    def __call__(self, record: Record) -> Facts:
+    def __call__(self, record: Record) -> RecordFacts:
         """What there is to say about a record, corrupt or not."""
         if record.content is None:
-            return Facts(f"it is corrupt: {record.problem}")
+            return RecordFacts(f"it is corrupt: {record.problem}")
         features = _features(record.content)
         if features is None:
-            return Facts("it is no tf.train.Example")
+            return RecordFacts("it is no tf.train.Example")
         labels = list(features["image/class/label"].int64_list.value)
         encoded = _first(features["image/encoded"])
-        facts = Facts(
+        facts = RecordFacts(
             label=labels[0] if len(labels) == 1 else None,
             filename=_text(features["image/filename"]),
             encoded=encoded,
@@ -110,7 +110,7 @@ class Checker:
             return facts._replace(label_fault=out_of_range(facts.label, self._labels))
         return facts
 
-    def _decoded(self, content: bytes, facts: Facts) -> Facts:
+    def _decoded(self, content: bytes, facts: RecordFacts) -> RecordFacts:
         """As TensorFlow has it, which knows the label where a record tells none."""
         try:
             shape, label, _ = self._decode(content)
@@ -153,7 +153,7 @@ def _size_of(encoded: bytes) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def each(
+def map_records(
     paths: Iterable[str],
     function: Callable[[Record], T],
     threads: int | None = None,
@@ -185,7 +185,7 @@ def each(
 def _chunks(paths: Iterable[str]) -> Iterator[tuple[str, list[Record]]]:
     for path in paths:
         chunk, size = [], 0
-        for record in records.read(path):
+        for record in records.read_records(path):
             chunk.append(record)
             size += len(record.content or b"")
             if len(chunk) == _RECORDS_AT_ONCE or size > _BYTES_AT_ONCE:

@@ -169,7 +169,9 @@ def test_names_that_are_no_text_are_shown():
 def test_all_records_are_given_in_order(tmp_path, threads):
     testing.write(tmp_path, range(70), [], range(70, 75))
     paths = [str(testing.shard(tmp_path, i, 3)) for i in range(3)]
-    read = list(record_check.each(paths, lambda r: len(r.content or b""), threads))
+    read = list(
+        record_check.map_records(paths, lambda r: len(r.content or b""), threads)
+    )
     places = [(path, record.position) for path, record, _ in read]
     assert places == [
         *((paths[0], i) for i in range(70)),
@@ -182,7 +184,9 @@ def test_all_records_are_given_in_order(tmp_path, threads):
 def test_reading_stops_where_nobody_wants_more(tmp_path):
     testing.write(tmp_path, range(1000))
     seen = []
-    reading = record_check.each([str(testing.shard(tmp_path, 0, 1))], seen.append)
+    reading = record_check.map_records(
+        [str(testing.shard(tmp_path, 0, 1))], seen.append
+    )
     next(reading)
     reading.close()
     assert len(seen) < 500
@@ -190,7 +194,7 @@ def test_reading_stops_where_nobody_wants_more(tmp_path):
 
 def test_errors_reach_who_reads(tmp_path):
     with pytest.raises(UserError, match="cannot read"):
-        list(record_check.each([str(tmp_path / "none")], len))
+        list(record_check.map_records([str(tmp_path / "none")], len))
 
 
 def test_decoders_of_other_keys_decide_themselves():

@@ -110,7 +110,7 @@ def train_batches(
         streams.slices(shares)
         .shuffle(len(shares), seed)
         .interleave(
-            _as_it_is(lambda *share: streams.read(Share(*share), shard[1])),
+            _as_it_is(lambda *share: streams.read_share(Share(*share), shard[1])),
             cycle_length=at_once,
             num_parallel_calls=at_once,
         )

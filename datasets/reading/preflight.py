@@ -121,6 +121,6 @@ def _fault(
     """What is wrong with a record; None for those of files on other machines."""
     if not pathlib.Path(path).is_file():
         return None
-    record = next(r for r in records.read(path) if r.position == position)
+    record = next(r for r in records.read_records(path) if r.position == position)
     facts = record_check.Checker(dataset, labels_offset)(record)
     return next(bad_records.faults_of(path, record, facts), None)

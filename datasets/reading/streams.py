@@ -61,7 +61,7 @@ def slices(tuples: Sequence[Any]) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((list(paths), *columns))
 
 
-def read(share: Share, workers: int = 1) -> tf.data.Dataset:
+def read_share(share: Share, workers: int = 1) -> tf.data.Dataset:
     """The records of a share, which has tensors."""
     # `tf.data.TFRecordDataset` cannot begin within a file.
     variant = tf.raw_ops.TFRecordDatasetV2(
@@ -81,7 +81,7 @@ def located(stretches: Sequence[Stretch], most: int | None = None) -> tf.data.Da
     @_as_it_is
     def of_stretch(*slices):
         share = Share(*slices)
-        records = read(share).take(-1 if most is None else most)
+        records = read_share(share).take(-1 if most is None else most)
         return records.enumerate(share.position).map(
             _as_it_is(lambda position, record: (share.path, position, record))
         )

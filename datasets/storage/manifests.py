@@ -85,7 +85,7 @@ class Manifest:
         return content
 
 
-def make(
+def make_manifest(
     directory: str | os.PathLike[str],
     dataset_name: str,
     file_pattern: str,

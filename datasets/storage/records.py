@@ -59,7 +59,7 @@ class Stretch(NamedTuple):
     count: int = -1
 
 
-def read(path: str | os.PathLike) -> Iterator[Record]:
+def read_records(path: str | os.PathLike) -> Iterator[Record]:
     """Reads all records of a local file that can be read.
 
     Yields:

@@ -26,7 +26,7 @@ _SHARD_BYTES = 128 << 20  # Fits into memory and is soon copied.
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
+class SplitPlan:
     """The pictures of one split, in the order in which they are written.
 
     Attributes:
@@ -67,7 +67,7 @@ class Shard:
     skipped: list[tuple[str, str]]
 
 
-class _Record(NamedTuple):
+class _EncodedRecord(NamedTuple):
     index: int
     content: bytes = b""
     height: int | None = None
@@ -75,9 +75,9 @@ class _Record(NamedTuple):
     problem: str = ""
 
 
-def write(
+def write_shard(
     path: pathlib.Path,
-    split: Split,
+    split: SplitPlan,
     indices: range,
     num_classes: int,
     pool: Executor,
@@ -140,8 +140,8 @@ def write(
     return shard
 
 
-def finished(path: pathlib.Path, target: pathlib.Path) -> Shard | None:
-    """What `write` noted about a file that is complete, at `path` or at `target`."""
+def finished_shard(path: pathlib.Path, target: pathlib.Path) -> Shard | None:
+    """The notes of `write_shard` on a complete file, at `path` or at `target`."""
     try:
         facts = json.loads(_facts_path(path).read_text("utf-8"))
         there = path if path.exists() else target
@@ -171,19 +171,21 @@ def _facts_path(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _records(split: Split, indices: range, pool: Executor) -> Iterator[_Record]:
+def _records(
+    split: SplitPlan, indices: range, pool: Executor
+) -> Iterator[_EncodedRecord]:
     chunks = (indices[i : i + _CHUNK] for i in range(0, len(indices), _CHUNK))
     ahead = _CHUNKS_AHEAD * (os.cpu_count() or 1)
     encode = _encoder(split)
     return itertools.chain.from_iterable(parallel.in_order(pool, encode, chunks, ahead))
 
 
-def _encoder(split: Split) -> Callable[[range], list[_Record]]:
-    def encode(index: int) -> _Record:
+def _encoder(split: SplitPlan) -> Callable[[range], list[_EncodedRecord]]:
+    def encode(index: int) -> _EncodedRecord:
         try:
             example = split.encode(index)
         except PictureError as error:
-            return _Record(index, problem=str(error))
+            return _EncodedRecord(index, problem=str(error))
         feature = example.features.feature
         feature["image/filename"].bytes_list.value[:] = [
             os.fsencode(split.names[index])
@@ -194,7 +196,7 @@ def _encoder(split: Split) -> Callable[[range], list[_Record]]:
         )
         # Deterministic, so that a conversion repeated gives the same checksums.
         content = example.SerializeToString(deterministic=True)
-        return _Record(index, content, height, width)
+        return _EncodedRecord(index, content, height, width)
 
     return lambda indices: [encode(index) for index in indices]
 

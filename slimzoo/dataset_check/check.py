@@ -13,7 +13,7 @@ from datasets import dataset_factory, registry
 from datasets.reading import bad_records
 from datasets.reading import check as record_check
 from datasets.reading.bad_records import Fault
-from datasets.reading.check import Checker, Facts
+from datasets.reading.check import Checker, RecordFacts
 from datasets.storage import manifests
 from datasets.storage.manifests import Manifest
 from datasets.storage.records import Record
@@ -134,7 +134,7 @@ class _Survey:
             self._found.problems.append(Problem(split, text, _CONVERT))
         checker = Checker(dataset, strict=True)
 
-        def look(record: Record) -> tuple[Facts, bytes]:
+        def look(record: Record) -> tuple[RecordFacts, bytes]:
             known = checker(record)
             digest = hashlib.blake2b(known.encoded, digest_size=_DIGEST_BYTES).digest()
             return known, digest
@@ -146,7 +146,7 @@ class _Survey:
             disable=None,
             leave=False,
         ) as progress:
-            for path, record, (known, digest) in record_check.each(paths, look):
+            for path, record, (known, digest) in record_check.map_records(paths, look):
                 self._add(split, facts, path, record, known, digest)
                 progress.update()
 

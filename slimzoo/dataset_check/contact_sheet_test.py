@@ -25,7 +25,7 @@ def samples(tmp_path, *contents):
     path = str(testing.shard(tmp_path, 0, 1))
     return [
         Sample(bytes([r.position] * 16), "train", path, r.position, r.offset, HOSTILE)
-        for r in records.read(path)
+        for r in records.read_records(path)
     ]
 
 
