@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import logging
 
@@ -110,7 +110,7 @@ def convert(
 ) -> None:
     """As `run`, of other classes, from other places, into other numbers of shards.
 
-    The arguments are those of `imagenet_records.read` and `conversion.convert`.
+    The arguments are those of `ilsvrc_records.read_content` and `conversion.convert`.
     """
     _write(
         dataset_dir,
@@ -137,7 +137,12 @@ def count(
     return {split: len(found.labels) for split, found in content.splits.items()}
 
 
-def _write(dataset_dir, read, num_shards, strict) -> None:
+def _write(
+    dataset_dir: str | os.PathLike[str],
+    read: Callable[[pathlib.Path], conversion.Content],
+    num_shards: Mapping[str, int],
+    strict: bool,
+) -> None:
     conversion.convert(
         datasets_map["imagenet"],
         dataset_dir,

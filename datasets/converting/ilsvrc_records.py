@@ -4,7 +4,7 @@ import hashlib
 import pathlib
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -19,7 +19,7 @@ from datasets.dataset_utils import bytes_feature, float_list_feature, int64_feat
 from datasets.ilsvrc.classes import Classes, validation_synsets
 from datasets.ilsvrc.published import SIDES, SPLITS_TO_SIZES
 from datasets.ilsvrc.synsets import SYNSET
-from datasets.storage.encoding import encode
+from datasets.storage.encoding import encode_picture
 from slimbase.errors import UserError
 from slimbase.pictures import decode
 from slimbase.text import listed
@@ -63,7 +63,9 @@ def read_content(
     for split in found:
         _compare(split, labels[split], classes)
 
-    def encoder(found, order, labels, start):
+    def encoder(
+        found: PictureIndex, order: np.ndarray, labels: np.ndarray, start: int
+    ) -> Callable[[int], tf.train.Example]:
         return lambda index: example(
             found.read(order[index]),
             int(labels[index]),
@@ -102,7 +104,7 @@ def example(
     Raises:
       PictureError: if the picture can't be used.
     """
-    encoded = encode(content, formats=("jpeg",))
+    encoded = encode_picture(content, formats=("jpeg",))
     if len(boxes):
         boxes = upright(boxes, decode.look(content)[1])
     box_labels = int64_feature([label] * len(boxes))
@@ -186,7 +188,13 @@ def _shuffled(names: Sequence[str], labels: np.ndarray) -> np.ndarray:
     return np.array(order)
 
 
-def _gather(paths, names, labels, classes: Classes, strict: bool) -> Boxes:
+def _gather(
+    paths: Sequence[pathlib.Path],
+    names: Mapping[str, Sequence[str]],
+    labels: Mapping[str, np.ndarray],
+    classes: Classes,
+    strict: bool,
+) -> Boxes:
     boxes = (box for path in paths for box in ilsvrc_boxes.read_boxes(path, strict))
     numbers = {}
     if paths:
@@ -200,19 +208,19 @@ def _gather(paths, names, labels, classes: Classes, strict: bool) -> Boxes:
 
 
 def _compare(split: str, labels: np.ndarray, classes: Classes) -> None:
-    """Says in which way the pictures are not those that were published."""
+    """Warns where the pictures are not those that were published."""
     published = SPLITS_TO_SIZES[split]
     if len(labels) != published:
         logging.warning(
-            "The split %s has %s pictures of the published %s.",
-            *(split, f"{len(labels):,}", f"{published:,}"),
+            f"The split {split} has {len(labels):,} pictures of the published "
+            f"{published:,}."
         )
     missing = np.setdiff1d(np.arange(1, len(classes.synsets) + 1), labels)
     if len(missing):
         logging.warning(
-            "The split %s has no picture of %d of the %d classes: %s.",
-            *(split, len(missing), len(classes.synsets)),
-            listed([classes.synsets[number - 1] for number in missing], _MOST_SHOWN),
+            f"The split {split} has no picture of {len(missing)} of the "
+            f"{len(classes.synsets)} classes: "
+            f"{listed([classes.synsets[i - 1] for i in missing], _MOST_SHOWN)}."
         )
 
 

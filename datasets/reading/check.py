@@ -173,7 +173,7 @@ def map_records(
     """
     threads = threads or os.cpu_count() or 1
 
-    def apply(of_path):
+    def apply(of_path: tuple[str, list[Record]]) -> list[tuple[str, Record, T]]:
         path, chunk = of_path
         return [(path, r._replace(content=None), function(r)) for r in chunk]
 

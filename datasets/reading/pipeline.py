@@ -101,7 +101,9 @@ def train_batches(
     shares = streams.shares(dataset.stretches, *shard)
 
     @_as_it_is
-    def example(serialized, picture_seed):
+    def example(
+        serialized: tf.Tensor, picture_seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = _decoded(dataset, serialized, labels_offset, takes_encoded)
         return preprocess(image, seed=picture_seed), label
 
@@ -165,7 +167,9 @@ def labels(
     """
 
     @_as_it_is
-    def label(path, position, serialized):
+    def label(
+        path: tf.Tensor, position: tf.Tensor, serialized: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         [label] = dataset.decoder.decode(serialized, ["label"])
         return path, position, tf.cast(tf.reshape(label, []), tf.int64)
 
@@ -201,7 +205,9 @@ def eval_batches(
     filename = {"image/filename": tf.io.FixedLenFeature([], tf.string, "")}
 
     @_as_it_is
-    def example(path, position, serialized):
+    def example(
+        path: tf.Tensor, position: tf.Tensor, serialized: tf.Tensor
+    ) -> EvalBatch:
         image, label = _decoded(dataset, serialized, labels_offset)
         name = tf.io.parse_single_example(serialized, filename)["image/filename"]
         return EvalBatch(preprocess(image), label, name, path, position)

@@ -79,8 +79,8 @@ def located(stretches: Sequence[Stretch], most: int | None = None) -> tf.data.Da
     """(path, position, record) of all records, or of the first ones of each stretch."""
 
     @_as_it_is
-    def of_stretch(*slices):
-        share = Share(*slices)
+    def of_stretch(*parts: tf.Tensor) -> tf.data.Dataset:
+        share = Share(*parts)
         records = read_share(share).take(-1 if most is None else most)
         return records.enumerate(share.position).map(
             _as_it_is(lambda position, record: (share.path, position, record))
