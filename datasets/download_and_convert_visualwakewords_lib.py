@@ -126,7 +126,7 @@ def create_visual_wakeword_annotations(
     small_object_area_threshold: float,
     foreground_class_of_interest: str,
 ) -> None:
-    """Writes which photos of COCO have the thing of interest, as `wakewords` tells.
+    """Writes which photos of COCO have the thing of interest; see `wakewords`.
 
     Args:
       annotations_file: COCO's `instances_*.json`.
@@ -193,7 +193,7 @@ def wakewords(
     small_object_area_threshold: float,
     foreground_class_of_interest: str,
 ) -> dict[str, Any]:
-    """Tells which photos of COCO have a thing that is large enough.
+    """Labels the photos of COCO by whether they have a thing that is large enough.
 
     Args:
       file: COCO's annotations, open for reading.
@@ -233,7 +233,7 @@ def wakewords(
 
 
 def labelled_photos(annotations: Mapping[str, Any], place: str) -> list[Photo]:
-    """The photos that `wakewords` tells of.
+    """The photos that `wakewords` has listed.
 
     Raises:
       UserError: if they are not what they should be.

@@ -42,7 +42,7 @@ class Content:
       class_names: by class number.
       splits: pictures by split.
       files: contents of more files to be put beside the records, by name.
-      num_shards: number of files by split, where `convert` is not told.
+      num_shards: number of files by split, where `convert` is given none.
       stamp: another text when a file of the source may have changed; an interrupted
         conversion does not go on then.
     """

@@ -230,8 +230,8 @@ def _without_copies(found: Sequence[Picture]) -> list[Picture]:
         logging.warning("Left out: %d copies of other pictures", len(copies))
     if contradictions:
         logging.warning(
-            "%d pictures are in two classes or in two splits, as %s",
-            *(len(contradictions), contradictions[0]),
+            f"{len(contradictions)} pictures are in two classes or in two splits, as "
+            f"{contradictions[0]}"
         )
     return [picture for picture in found if picture not in copies]
 
@@ -239,7 +239,7 @@ def _without_copies(found: Sequence[Picture]) -> list[Picture]:
 def _digest(path: pathlib.Path) -> object:
     try:
         return hashlib.blake2b(path.read_bytes()).digest()
-    except OSError:  # It is told when the picture is to be converted.
+    except OSError:  # Conversion reports it.
         return path
 
 

@@ -138,8 +138,8 @@ def _labels(path: pathlib.Path, found: PictureIndex, classes: Classes) -> np.nda
     }
     if unknown:
         logging.warning(
-            "%s: %d folders are of other classes and left out: %s",
-            *(path, len(unknown), listed(sorted(unknown), _MOST_SHOWN)),
+            f"{path}: {len(unknown)} folders are of other classes and left out: "
+            f"{listed(sorted(unknown), _MOST_SHOWN)}"
         )
     by_folder = [
         classes.numbers.get(folder, 0 if folder in unknown else -1)
@@ -167,7 +167,7 @@ def _labels(path: pathlib.Path, found: PictureIndex, classes: Classes) -> np.nda
 
 
 def _synset_of(name: str) -> str | None:
-    """The class that a file's name tells: by the number, or as training pictures do."""
+    """The class by a file's name: by its number, or as in training pictures' names."""
     if match := _VALIDATION_NAME.fullmatch(name):
         number = int(match[1])
         synsets = validation_synsets()

@@ -1,6 +1,6 @@
 """ImageNet's pictures where people have them: archives or folders, read as they are.
 
-Archives are not unpacked. Their headers tell at which byte each picture begins; what is
+Archives are not unpacked. Their headers say at which byte each picture begins; what is
 kept in memory is that, its size and its name.
 """
 
@@ -25,7 +25,7 @@ from slimbase.pictures import decode
 from slimbase.pictures.decode import PictureError
 
 _PICTURE = re.compile(r"[^.].*\.(jpe?g|png)", re.IGNORECASE | re.DOTALL)
-_SAMPLE = 1000  # Pictures that tell whether a folder's have changed.
+_SAMPLE = 1000  # Pictures by which a change of a folder is noticed.
 _PLAIN_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
 

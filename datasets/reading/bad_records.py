@@ -1,4 +1,4 @@
-"""Records that can't be used: leaving them out, and finding them after a failure."""
+"""Leaving out records that can't be used, and finding them after a failure."""
 
 import dataclasses
 import fnmatch
@@ -23,7 +23,7 @@ ADVICE = (
     "Delete the record file and convert the data set again; or leave out what can't be "
     "read by --skip_bad_records, which training and evaluation take."
 )
-SEARCH_SECS = 60  # As long as people wait to know the record's name.
+SEARCH_SECS = 60  # People wait no longer for the record's name.
 _MOST_SHOWN = 5
 
 _Read = tuple[str, Record, RecordFacts]
@@ -33,10 +33,10 @@ class Fault(NamedTuple):
     """A record that can't be used.
 
     Attributes:
-      path: of the record file.
-      position: of the record in it, from zero.
-      filename: where the picture came from, if the record tells.
-      reason: what is wrong, after "it".
+      path: the record file.
+      position: the record's number in it, from zero.
+      filename: the picture's source; empty if the record does not name it.
+      reason: the fault, in words that follow "it".
       is_label: whether only the label is wrong.
     """
 
@@ -61,7 +61,7 @@ class Fault(NamedTuple):
 
 
 def faults_of(path: str, record: Record, facts: RecordFacts) -> Iterator[Fault]:
-    """What is wrong with a record, if anything."""
+    """The faults of a record, if any."""
     for reason, is_label in ((facts.fault, False), (facts.label_fault, True)):
         if reason:
             yield Fault(path, record.position, facts.filename, reason, is_label)
@@ -113,10 +113,10 @@ def leave_out(
             "Not found: %s that the manifest lists, behind a cut or in missing files",
             counted(left.num_lost, "record"),
         )
+    seconds = time.monotonic() - start
     logging.info(
-        "Read %s in %.1f s; left out %d%s",
-        counted(count, "record"),
-        *(time.monotonic() - start, len(faults), listed_faults(faults)),
+        f"Read {counted(count, 'record')} in {seconds:.1f} s; left out "
+        f"{len(faults)}{listed_faults(faults)}"
     )
     if not left.num_samples:
         raise UserError(
@@ -195,7 +195,7 @@ def error_of(fault: Fault, labels_offset: int, num_classes: int) -> UserError:
 
 
 def label_error(what: str, labels_offset: int, num_classes: int) -> UserError:
-    """The error for a label out of range, which `what` tells."""
+    """The error for a label out of range, which `what` names."""
     return UserError(
         f"{what}. The data set has {num_classes} classes, and --labels_offset is "
         f"{labels_offset}: check --dataset_name, labels.txt and --labels_offset."

@@ -29,15 +29,15 @@ T = TypeVar("T")
 
 
 class RecordFacts(NamedTuple):
-    """What a record holds, as far as it tells.
+    """The content of a record, as far as it is known.
 
     Attributes:
-      fault: why a run stops at it or misreads it; empty if it is sound.
+      fault: why a run stops at the record or misreads it; empty if it is sound.
       label_fault: why its label, one integer, can't be used; empty if it can.
-      label: number of its class, not less any offset.
-      filename: where the picture came from.
+      label: number of its class; no offset is subtracted.
+      filename: the picture's source.
       encoded: the picture.
-      size: its height and width, if known.
+      size: height and width of the picture, if known.
     """
 
     fault: str = ""
@@ -49,7 +49,7 @@ class RecordFacts(NamedTuple):
 
 
 class Checker:
-    """Tells whether TensorFlow can make picture and label of a record.
+    """Finds out whether TensorFlow can read picture and label of a record.
 
     May be called from several threads.
     """
@@ -79,7 +79,7 @@ class Checker:
             )
 
     def __call__(self, record: Record) -> RecordFacts:
-        """What there is to say about a record, corrupt or not."""
+        """Checks a record, corrupt or not."""
         if record.content is None:
             return RecordFacts(f"it is corrupt: {record.problem}")
         features = _features(record.content)
@@ -111,7 +111,7 @@ class Checker:
         return facts
 
     def _decoded(self, content: bytes, facts: RecordFacts) -> RecordFacts:
-        """As TensorFlow has it, which knows the label where a record tells none."""
+        """Completes `facts` by TensorFlow, which knows the label of records without."""
         try:
             shape, label, _ = self._decode(content)
         except tf.errors.OpError as error:
@@ -134,13 +134,13 @@ def out_of_range(label: int, labels: range) -> str:
 
 
 def filename_of(content: bytes) -> str:
-    """Where the picture of a record came from; empty if it does not tell."""
+    """The source of a record's picture; empty if the record does not name it."""
     features = _features(content)
     return "" if features is None else _text(features["image/filename"])
 
 
 def _size_of(encoded: bytes) -> tuple[int, int] | None:
-    """Height and width of a JPEG or PNG by its header; None if it does not tell."""
+    """Height and width of a JPEG or PNG by its header; None if that lacks them."""
     if encoded.startswith(b"\x89PNG") and len(encoded) >= _PNG_SIZE.size:
         width, height = _PNG_SIZE.unpack_from(encoded)
         return height, width
@@ -158,7 +158,7 @@ def map_records(
     function: Callable[[Record], T],
     threads: int | None = None,
 ) -> Iterator[tuple[str, Record, T]]:
-    """What `function` gives for each record of some files, in order.
+    """Applies `function` to each record of some files, in order.
 
     Args:
       paths: local record files.
@@ -211,12 +211,12 @@ def _first(feature: tf.train.Feature) -> bytes:
 
 
 def _is_flawless_jpeg(encoded: bytes) -> bool:
-    """Whether TensorFlow, which is slower, need not judge it."""
+    """Whether there is no need for TensorFlow's slower check."""
     return encoded.startswith(_JPEG) and not decode.jpeg_complaint(encoded)
 
 
 def _damage(encoded: bytes) -> str:
-    """What TensorFlow's decoder goes over."""
+    """The damage of a JPEG that TensorFlow's decoder ignores; empty if none."""
     if not encoded.startswith(_JPEG):
         return ""
     try:

@@ -142,9 +142,10 @@ class EvalBatch(NamedTuple):
     Attributes:
       images: what preprocessing made of them, `[batch, ...]`.
       labels: int64 `[batch]`.
-      filenames: of the pictures; strings `[batch]`, empty where records do not tell.
-      record_files: they are in; strings `[batch]`.
-      positions: in these files; int64 `[batch]`, from zero.
+      filenames: the pictures' sources, strings `[batch]`; empty where records do not
+        name them.
+      record_files: the files that the records are in, strings `[batch]`.
+      positions: the records' numbers in these files, int64 `[batch]`, from zero.
     """
 
     images: Any
@@ -274,16 +275,16 @@ def explained_errors(
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-        told = _what_happened(error)
-        if dataset is not None and (told or _READING in str(error)):
+        message = _message(error)
+        if dataset is not None and (message or _READING in str(error)):
             bad_records.raise_first(dataset, labels_offset)
-        if not told:
+        if not message:
             raise
-        raise UserError(told) from error
+        raise UserError(message) from error
 
 
-def _what_happened(error: tf.errors.OpError) -> str | None:
-    """What an error says of records; None if it is about something else."""
+def _message(error: tf.errors.OpError) -> str | None:
+    """Describes an error about records; None for one about something else."""
     if isinstance(error, tf.errors.DataLossError):
         return f"a record file is corrupt: {reason(error.message)}. {_CONVERT_AGAIN}"
     if label := re.search(rf"{_OUT_OF_RANGE}\]? \[?(-?\d+)", error.message):

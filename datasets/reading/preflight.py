@@ -1,4 +1,4 @@
-"""What can be told of a split before the first step."""
+"""Checks of a split before the first step."""
 
 import pathlib
 import time
@@ -14,7 +14,7 @@ from datasets.storage import manifests, records
 from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError
 
-_READ_BYTES = 1 << 30  # Of larger splits, a look at each file has to do.
+_READ_BYTES = 1 << 30  # Of larger splits, the first records of each file are read.
 _LOOKED_AT = 16  # Records of each file.
 
 
@@ -76,7 +76,7 @@ def _check_files(dataset: StoredSplit) -> None:
 
 
 def _check_frames(paths: Sequence[str]) -> bool:
-    """Whether these are small files of this machine, of which all records end.
+    """Whether these are small files of this machine; raises where one is cut short.
 
     A damaged length may make TensorFlow's reader end the process for want of memory.
     """

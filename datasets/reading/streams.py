@@ -9,7 +9,7 @@ from datasets.storage.records import Stretch
 
 _READ_BUFFER_BYTES = 256 << 10
 
-# See input_pipeline.
+# See `pipeline`.
 _as_it_is = tf.autograph.experimental.do_not_convert
 
 
@@ -17,12 +17,12 @@ class Share(NamedTuple):
     """The records of a stretch that one worker reads: all, or each so many-th.
 
     Attributes:
-      path: see `Stretch`, as `position`, `offset` and `count`.
-      position: int64, as all that follow.
-      offset: in bytes.
-      count: of the stretch.
-      first: of the records to read, from the begin of the stretch.
-      step: from one of them to the next.
+      path: the record file; see `Stretch`.
+      position: number of the stretch's first record, int64 as all that follow.
+      offset: the stretch's begin, in bytes.
+      count: number of records of the stretch.
+      first: the first record to read, counted from the stretch's begin.
+      step: distance from one record to read to the next.
     """
 
     path: Any
@@ -62,7 +62,7 @@ def slices(tuples: Sequence[Any]) -> tf.data.Dataset:
 
 
 def read_share(share: Share, workers: int = 1) -> tf.data.Dataset:
-    """The records of a share, which has tensors."""
+    """Reads the records of a share, whose attributes are tensors."""
     # `tf.data.TFRecordDataset` cannot begin within a file.
     variant = tf.raw_ops.TFRecordDatasetV2(
         filenames=[share.path],

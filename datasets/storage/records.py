@@ -30,10 +30,10 @@ class Record(NamedTuple):
 
     Attributes:
       position: number of records before it.
-      offset: where it begins, in bytes.
-      content: None where it is corrupt.
+      offset: its begin in the file, in bytes.
+      content: the record's bytes; None where it is corrupt.
       problem: why it is corrupt; else empty.
-      is_last: whether what follows it cannot be read.
+      is_last: whether nothing behind it can be read.
     """
 
     position: int
@@ -47,10 +47,10 @@ class Stretch(NamedTuple):
     """Successive records of a file.
 
     Attributes:
-      path: of the file.
-      position: of the first record.
-      offset: where that begins, in bytes.
-      count: of records; -1 for all that follow.
+      path: the file.
+      position: number of records before the first one.
+      offset: the first record's begin, in bytes.
+      count: number of records; -1 for all that follow.
     """
 
     path: str
@@ -89,7 +89,7 @@ def count_records(path: str | os.PathLike, strict: bool = True) -> int:
     """Counts the records of a local TFRecord file by their lengths alone.
 
     Args:
-      path: of the file.
+      path: the file.
       strict: whether it is an error if a length is damaged, or the file does not end
         with a record's end. Otherwise the records before that are counted.
 

@@ -30,8 +30,8 @@ class SplitPlan:
     """The pictures of one split, in the order in which they are written.
 
     Attributes:
-      labels: the class number of each: a list or a NumPy array.
-      names: what each is known by; `image/filename` of its record.
+      labels: class numbers of the pictures, a list or a NumPy array.
+      names: names of the pictures; `image/filename` of their records.
       encode: gives the record, but for the name, of the picture at an index into
         `labels`. It is called from several threads and raises `PictureError` for a
         picture that can't be used.
@@ -44,15 +44,15 @@ class SplitPlan:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """What is known of a record file that is complete.
+    """A record file that is complete.
 
     Attributes:
-      name: of the file.
-      count: of its records.
-      bytes: of the file.
-      sha256: of the file, in hexadecimal digits.
+      name: the file's name.
+      count: number of its records.
+      bytes: the file's size.
+      sha256: the file's checksum, in hexadecimal digits.
       per_class: number of records by class.
-      heights: in pixels, the smallest and the largest; empty if records do not tell.
+      heights: the smallest and the largest, in pixels; empty if records have none.
       widths: as `heights`.
       skipped: the name of each picture that can't be used, and the reason.
     """
@@ -87,12 +87,12 @@ def write_shard(
     """Writes one file, and beside it `<name>.json` when it is complete.
 
     Args:
-      path: of the file.
-      split: where pictures are from.
-      indices: those of `split` that belong into this file.
-      num_classes: of the data set.
-      pool: of threads that encode.
-      advance: told how many pictures have been done since the last time.
+      path: the file to write.
+      split: the pictures.
+      indices: the pictures of `split` that belong into this file.
+      num_classes: number of classes of the data set.
+      pool: threads that encode.
+      advance: called with the number of pictures done since the last call.
       strict: whether a picture that can't be used is an error.
 
     Raises:
