@@ -6,7 +6,6 @@ The names of `record` are handed on: callers need this module alone.
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 from datasets.storage import manifests
 from datasets.storage.manifests import Manifest
