@@ -26,9 +26,9 @@ class ImageCoder:
 
     def png_to_jpeg(self, image_data: bytes) -> bytes:
         """Encodes a picture as RGB JPEG, unless it is one."""
-        from datasets.storage.encoding import encode
+        from datasets.storage.encoding import encode_picture
 
-        return encode(image_data, formats=("jpeg",)).content
+        return encode_picture(image_data, formats=("jpeg",)).content
 
     def cmyk_to_rgb(self, image_data: bytes) -> bytes:
         """Encodes a picture as RGB JPEG, unless it is one."""

@@ -55,7 +55,7 @@ def run(
         photo_classes = [photo.parent.name for photo in photos]
         class_names = sorted(set(photo_classes))
 
-        def read_split(indices: Sequence[int]) -> conversion.Split:
+        def read_split(indices: Sequence[int]) -> conversion.SplitPlan:
             names = [photos[i].relative_to(folder).as_posix() for i in indices]
             labels = [class_names.index(photo_classes[i]) for i in indices]
             return picture_folders.split(

@@ -67,7 +67,7 @@ def run(
 
     def read(work: pathlib.Path) -> conversion.Content:
         del work  # Nothing is downloaded.
-        found = folder_source.find(source_dir, csv_file)
+        found = folder_source.find_pictures(source_dir, csv_file)
         class_names = _class_names(found, labels_file)
         by_split = _split(found, settings)
         logging.info("%s", _table(class_names, by_split))
@@ -162,9 +162,11 @@ def _stratified(
     return splits
 
 
-def _content(some: Sequence[Picture], numbers: Mapping[str, int]) -> conversion.Split:
+def _content(
+    some: Sequence[Picture], numbers: Mapping[str, int]
+) -> conversion.SplitPlan:
     labels = [numbers[picture.label] for picture in some]
-    return conversion.Split(
+    return conversion.SplitPlan(
         labels,
         [picture.name for picture in some],
         lambda i: encoding.picture_example(decode.load(some[i].path), labels[i]),

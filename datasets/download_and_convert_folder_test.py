@@ -56,14 +56,14 @@ def test_every_class_is_split(source, tmp_path):
     names = [name for split in splits for _, name in _names(target, split)]
     photos = source.glob("*/*.jpg")
     assert sorted(names) == sorted(p.relative_to(source).as_posix() for p in photos)
-    manifest = manifests.read(target)
-    assert manifest["settings"] == {
+    manifest = manifests.read_manifest(target)
+    assert manifest.settings == {
         "seed": 0,
         "validation_fraction": 0.2,
         "test_fraction": 0.1,
         "num_shards": None,
     }
-    assert manifest["splits"]["train"]["heights"] == [30, 30]
+    assert manifest.splits["train"].heights == [30, 30]
     # Shuffled, as training shuffles but the nearest ones.
     assert _names(target, "train") != sorted(_names(target, "train"))
 
@@ -158,7 +158,7 @@ def test_a_changed_picture_is_not_taken_from_an_interrupted_run(source, tmp_path
     Image.new("RGB", (8, 8)).save(source / "ant" / "3.jpg")
     Image.new("RGB", (9, 9)).save(source / "ant" / "4.jpg")
     download_and_convert_folder.run(target, source, strict=True, num_shards=9)
-    assert manifests.read(target)["splits"]["train"]["heights"][0] == 8
+    assert manifests.read_manifest(target).splits["train"].heights[0] == 8
     assert not (target / ".incomplete").exists()
 
 

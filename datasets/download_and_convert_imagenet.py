@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import logging
 
@@ -94,7 +94,7 @@ def run(
 
     def read(work: pathlib.Path) -> conversion.Content:
         splits, boxes = _present(root) if root else _downloaded(work, mirror)
-        return ilsvrc_records.read(read_classes(), splits, boxes, strict)
+        return ilsvrc_records.read_content(read_classes(), splits, boxes, strict)
 
     present = _splits(root) if root else {}
     num_shards = {s: n for s, n in NUM_SHARDS.items() if not present or s in present}
@@ -110,11 +110,11 @@ def convert(
 ) -> None:
     """As `run`, of other classes, from other places, into other numbers of shards.
 
-    The arguments are those of `imagenet_records.read` and `conversion.convert`.
+    The arguments are those of `ilsvrc_records.read_content` and `conversion.convert`.
     """
     _write(
         dataset_dir,
-        lambda _: ilsvrc_records.read(classes, splits, boxes),
+        lambda _: ilsvrc_records.read_content(classes, splits, boxes),
         num_shards,
         strict=False,
     )
@@ -133,11 +133,16 @@ def count(
         read_classes(pathlib.Path(synsets_file)) if synsets_file else read_classes()
     )
     splits, _ = _present(pathlib.Path(source_dir))
-    content = ilsvrc_records.read(classes, splits, ())
+    content = ilsvrc_records.read_content(classes, splits, ())
     return {split: len(found.labels) for split, found in content.splits.items()}
 
 
-def _write(dataset_dir, read, num_shards, strict) -> None:
+def _write(
+    dataset_dir: str | os.PathLike[str],
+    read: Callable[[pathlib.Path], conversion.Content],
+    num_shards: Mapping[str, int],
+    strict: bool,
+) -> None:
     conversion.convert(
         datasets_map["imagenet"],
         dataset_dir,

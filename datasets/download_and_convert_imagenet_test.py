@@ -294,5 +294,5 @@ def test_killed_again_and_again(tmp_path, imagenet_source, imagenet_files):
 
 def test_done_is_done(tmp_path, imagenet_source, few_shards, monkeypatch):
     converter.run(tmp_path, imagenet_source)
-    monkeypatch.setattr(conversion.shards, "write", None)
+    monkeypatch.setattr(conversion.shards, "write_shard", None)
     converter.run(tmp_path, imagenet_source)

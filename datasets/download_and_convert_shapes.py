@@ -206,7 +206,7 @@ def run(
     conversion.convert(datasets_map["shapes"], dataset_dir, read, _NUM_SHARDS)
 
 
-def _draw_split(split: str, number: int, size: int) -> conversion.Split:
+def _draw_split(split: str, number: int, size: int) -> conversion.SplitPlan:
     names = list(FIGURES)
     labels = [index % len(names) for index in range(size)]
 
@@ -216,4 +216,4 @@ def _draw_split(split: str, number: int, size: int) -> conversion.Split:
         return encoding.pixels_example(np.asarray(picture), labels[index], "jpeg")
 
     paths = [f"shapes/{split}/{index:05d}" for index in range(size)]
-    return conversion.Split(labels, paths, encode)
+    return conversion.SplitPlan(labels, paths, encode)

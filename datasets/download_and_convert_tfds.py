@@ -165,7 +165,7 @@ def _package() -> Any:
     return tensorflow_datasets
 
 
-def _read_split(builder: Any, split: str, spool: _Spool) -> conversion.Split | None:
+def _read_split(builder: Any, split: str, spool: _Spool) -> conversion.SplitPlan | None:
     """One split, its pictures put into `spool`; None if it has no labels."""
     tfds = _package()
     decoders = {}
@@ -196,7 +196,7 @@ def _read_split(builder: Any, split: str, spool: _Spool) -> conversion.Split | N
     def encode(index: int) -> tf.train.Example:
         return encoding.picture_example(spool[index], labels[index])
 
-    return conversion.Split(labels, names, encode)
+    return conversion.SplitPlan(labels, names, encode)
 
 
 def _encoded(image: bytes | np.ndarray) -> bytes:

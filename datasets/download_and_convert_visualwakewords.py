@@ -103,9 +103,9 @@ def run(
     )
 
 
-def _split(photos: list[lib.Photo], load: coco.Loader) -> conversion.Split:
+def _split(photos: list[lib.Photo], load: coco.Loader) -> conversion.SplitPlan:
     def encode(index: int) -> tf.train.Example:
         return photos[index].example(load(photos[index].name))
 
     labels = [photo.label for photo in photos]
-    return conversion.Split(labels, [photo.name for photo in photos], encode)
+    return conversion.SplitPlan(labels, [photo.name for photo in photos], encode)

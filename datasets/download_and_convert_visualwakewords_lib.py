@@ -62,7 +62,7 @@ class Photo(NamedTuple):
                 f"is {stored.width} x {stored.height}, but its boxes are for "
                 f"{width} x {height}"
             )
-        encoded = encoding.encode(content, formats=("jpeg",))
+        encoded = encoding.encode_picture(content, formats=("jpeg",))
         example = dataset_utils.image_to_tfexample(
             encoded.content,
             encoded.format.encode(),
@@ -126,7 +126,7 @@ def create_visual_wakeword_annotations(
     small_object_area_threshold: float,
     foreground_class_of_interest: str,
 ) -> None:
-    """Writes which photos of COCO have the thing of interest, as `wakewords` tells.
+    """Writes which photos of COCO have the thing of interest; see `wakewords`.
 
     Args:
       annotations_file: COCO's `instances_*.json`.
@@ -169,7 +169,7 @@ def create_tf_record_for_visualwakewords_dataset(
       UserError: if `annotations_file` is not what it should be.
     """
     with _opened(annotations_file) as file:
-        annotations = coco.load(file, str(annotations_file))
+        annotations = coco.load_annotations(file, str(annotations_file))
     photos = labelled_photos(annotations, str(annotations_file))
     with contextlib.ExitStack() as stack:
         writers = dataset_utils.open_sharded_output_tfrecords(
@@ -193,7 +193,7 @@ def wakewords(
     small_object_area_threshold: float,
     foreground_class_of_interest: str,
 ) -> dict[str, Any]:
-    """Tells which photos of COCO have a thing that is large enough.
+    """Labels the photos of COCO by whether they have a thing that is large enough.
 
     Args:
       file: COCO's annotations, open for reading.
@@ -210,7 +210,7 @@ def wakewords(
     Raises:
       UserError: if the file is not COCO's or has no such category.
     """
-    content = coco.load(file, place)
+    content = coco.load_annotations(file, place)
     images = coco.rows(content, "images", coco.IMAGE, place)
     categories = {
         row["name"]: row
@@ -233,7 +233,7 @@ def wakewords(
 
 
 def labelled_photos(annotations: Mapping[str, Any], place: str) -> list[Photo]:
-    """The photos that `wakewords` tells of.
+    """The photos that `wakewords` has listed.
 
     Raises:
       UserError: if they are not what they should be.

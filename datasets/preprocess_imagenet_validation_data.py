@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     directory, labels_file = map(pathlib.Path, arguments)
     if not directory.is_dir():
         raise UserError(f"there is no directory {directory}")
-    moves, done = _plan(directory, synsets.read(labels_file))
+    moves, done = _plan(directory, synsets.read_synsets(labels_file))
     for source, target in moves:
         try:
             target.parent.mkdir(exist_ok=True)

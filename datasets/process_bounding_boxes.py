@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"there is no directory {directory}")
     wanted = None
     if len(arguments) == 2:
-        wanted = set(synsets.read(pathlib.Path(arguments[1])))
+        wanted = set(synsets.read_synsets(pathlib.Path(arguments[1])))
     paths = sorted(directory.rglob("*.xml"))
     if not paths:
         raise UserError(f"there is no *.xml in {directory} or its folders")

@@ -7,6 +7,7 @@ import pytest
 
 from datasets import process_bounding_boxes as script
 from datasets.conftest import imagenet_annotation
+from datasets.ilsvrc import annotations
 from slimbase.errors import UserError
 from slimbase.testing import ROOT
 
@@ -168,12 +169,12 @@ def test_names_of_the_original():
 )
 def test_damaged_or_harmful(content, reason):
     with pytest.raises(UserError, match="no.xml is not an annotation.*" + reason):
-        script.parse(content, "no.xml")
+        annotations.parse(content, "no.xml")
 
 
 def test_deep_nesting_ends():
     deep = b"<annotation>" + b"<a>" * 100_000 + b"</a>" * 100_000 + b"</annotation>"
-    assert script.parse(deep, "deep.xml") == []
+    assert annotations.parse(deep, "deep.xml") == []
 
 
 def test_boxes_within_boxes_take_no_time_of_their_own():
@@ -183,7 +184,7 @@ def test_boxes_within_boxes_take_no_time_of_their_own():
         b"</annotation>", b"</bndbox></object>" * 15_000 + b"</annotation>"
     )
     seconds = time.process_time()
-    [box] = script.parse(content, f"{FISH}_1.xml")
+    [box] = annotations.parse(content, f"{FISH}_1.xml")
     assert (box.xmin, box.ymax) == (1, 4)
     assert time.process_time() - seconds < 2  # One by one, it took half a minute.
 
@@ -199,7 +200,7 @@ def test_mutated_annotations_end_in_clear_errors():
             end = start + rng.choice([0, 1, 1, 20])
             mutated[start:end] = rng.randbytes(rng.randint(0, 3))
         try:
-            boxes = script.parse(bytes(mutated), "mutated.xml")
+            boxes = annotations.parse(bytes(mutated), "mutated.xml")
         except UserError as error:
             assert len(str(error)) < 300
             failed += 1

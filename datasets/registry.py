@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -12,6 +12,9 @@ import tf_slim as slim
 
 from datasets import dataset_utils
 from datasets.storage import manifests, records
+from datasets.storage.manifests import Manifest
+from datasets.storage.records import Stretch
+from datasets.storage.split import StoredSplit
 from slimbase import errors
 from slimbase.errors import UserError
 from slimbase.registry import Registry
@@ -68,7 +71,7 @@ class Descriptor:
         """The split to choose checkpoints by: the test split if there is no other."""
         return self._first_of(_EVALUATION_SPLITS[::-1])
 
-    def _first_of(self, names):
+    def _first_of(self, names: Iterable[str]) -> str:
         splits = [name for name in names if name in self.splits_to_sizes]
         return [*splits, *self.splits_to_sizes][0]
 
@@ -97,33 +100,67 @@ class Descriptor:
           UserError: for an unknown split, or a label file, manifest or record file
             that can't be read.
         """
-        if split_name not in self.splits_to_sizes:
-            raise errors.unknown(
-                f"split name {split_name} was not recognized",
-                split_name,
-                self.splits_to_sizes,
-            )
+        self._check_split(split_name)
         reader = reader or tf.TFRecordReader
-        pattern = (file_pattern or self.file_pattern).replace("%s", split_name)
-        sources = tf.io.gfile.join(dataset_dir, pattern)
-        size = names = None
-        if dataset_dir and file_pattern is None:
-            size = self._listed_size(split_name, dataset_dir)
+        manifest = manifests.read_manifest(dataset_dir)
+        sources = self._sources(split_name, dataset_dir, file_pattern)
+        size = None
+        if file_pattern is None:
+            size = self._listed_size(split_name, manifest)
         if dataset_dir and size is None and reader is tf.TFRecordReader:
-            size = _counted_size(sources)
-        if dataset_dir and dataset_utils.has_labels(dataset_dir):
-            names = dataset_utils.read_label_file(dataset_dir)
-            self._check_names(names, dataset_dir)
+            size = _counted_size(tf.io.gfile.glob(sources))
+        names = self._names(manifest)
         return slim.dataset.Dataset(
             data_sources=sources,
             reader=reader,
             decoder=self.decoder(),
-            encoded_decoder=self.encoded_decoder(),
             num_samples=self.splits_to_sizes[split_name] if size is None else size,
             items_to_descriptions=dict(self.items_to_descriptions),
             num_classes=max(names) + 1 if names else self.num_classes,
             labels_to_names=names or self.class_names(),
         )
+
+    def find_split(self, split_name: str, manifest: Manifest) -> StoredSplit:
+        """Describes one split for what reads it here; there may be no files of it.
+
+        Args:
+          split_name: a key of `splits_to_sizes`.
+          manifest: that of the directory, as `manifests.read_manifest` gives it.
+
+        Raises:
+          UserError: for an unknown split, or a label file or record file that can't be
+            read.
+        """
+        self._check_split(split_name)
+        directory = manifest.directory
+        sources = self._sources(split_name, directory)
+        paths = sorted(tf.io.gfile.glob(sources)) if directory else []
+        size = self._listed_size(split_name, manifest)
+        if size is None:
+            size = _counted_size(paths)
+        names = self._names(manifest)
+        return StoredSplit(
+            name=split_name,
+            manifest=manifest,
+            data_sources=sources,
+            record_files=paths,
+            stretches=list(map(Stretch, paths)),
+            num_samples=self.splits_to_sizes[split_name] if size is None else size,
+            num_classes=max(names) + 1 if names else self.num_classes,
+            labels_to_names=names or self.class_names(),
+            decoder=self.decoder(),
+            encoded_decoder=self.encoded_decoder(),
+        )
+
+    def open_split(self, split_name: str, manifest: Manifest) -> StoredSplit:
+        """As `find_split`, for a split that is to be read; warns of missing shards.
+
+        Raises:
+          UserError: as `find_split`, and when there are no record files.
+        """
+        split = self.find_split(split_name, manifest)
+        split.check_files()
+        return split
 
     def features(self) -> dict[str, Any]:
         """What a record holds, by key, as `tf.parse_example` takes it."""
@@ -178,33 +215,53 @@ class Descriptor:
             for shard in range(num_shards)
         ]
 
-    def _listed_size(
-        self, split_name: str, dataset_dir: str | os.PathLike[str]
-    ) -> int | None:
+    def _check_split(self, split_name: str) -> None:
+        if split_name not in self.splits_to_sizes:
+            raise errors.unknown(
+                f"split name {split_name} was not recognized",
+                split_name,
+                self.splits_to_sizes,
+            )
+
+    def _sources(
+        self,
+        split_name: str,
+        dataset_dir: str | os.PathLike[str],
+        file_pattern: str | None = None,
+    ) -> str:
+        """The glob of a split's files."""
+        pattern = (file_pattern or self.file_pattern).replace("%s", split_name)
+        return tf.io.gfile.join(dataset_dir, pattern)
+
+    def _listed_size(self, split_name: str, manifest: Manifest) -> int | None:
         """The size of a split by the manifest, if that is about this data set."""
-        splits = self._manifest(dataset_dir).get("splits", {})
-        return splits.get(split_name, {}).get("count")
+        split = manifest.splits.get(split_name)
+        return split.count if split and manifest.dataset == self.name else None
 
-    def _manifest(self, dataset_dir: str | os.PathLike[str]) -> dict[str, Any]:
-        """The manifest, if it is about this data set."""
-        manifest = manifests.read(dataset_dir)
-        return manifest if manifest.get("dataset") == self.name else {}
+    def _names(self, manifest: Manifest) -> dict[int, str] | None:
+        """Names by class number by the label file, if there is one."""
+        directory = manifest.directory
+        if not directory or not dataset_utils.has_labels(directory):
+            return None
+        names = dataset_utils.read_label_file(directory)
+        if manifest.dataset == self.name:
+            _check_names(names, manifest)
+        return names
 
-    def _check_names(
-        self, names: Mapping[int, str], dataset_dir: str | os.PathLike[str]
-    ) -> None:
-        """Other words for classes are fine; another order would go unnoticed."""
-        converted = dict(enumerate(self._manifest(dataset_dir).get("classes", ())))
-        for number, name in converted.items():
-            found = names.get(number, "no line")
-            is_another = number not in names or found in converted.values()
-            if found != name and is_another:
-                path = tf.io.gfile.join(dataset_dir, dataset_utils.LABELS_FILENAME)
-                raise UserError(
-                    f"{path} has {found} for class {number}, which was {name} when the "
-                    "records were written. Put the lines back in order, or convert the "
-                    "data again."
-                )
+
+def _check_names(names: Mapping[int, str], manifest: Manifest) -> None:
+    """Other words for classes are fine; another order would go unnoticed."""
+    converted = dict(enumerate(manifest.classes))
+    for number, name in converted.items():
+        found = names.get(number, "no line")
+        is_another = number not in names or found in converted.values()
+        if found != name and is_another:
+            path = tf.io.gfile.join(manifest.directory, dataset_utils.LABELS_FILENAME)
+            raise UserError(
+                f"{path} has {found} for class {number}, which was {name} when the "
+                "records were written. Put the lines back in order, or convert the "
+                "data again."
+            )
 
 
 DATASETS: Registry[Descriptor] = Registry("Name of dataset unknown %s")
@@ -252,20 +309,25 @@ def custom(
     )
 
 
-def describe(name: str, dataset_dir: str | os.PathLike[str] | None) -> Descriptor:
+def describe(
+    name: str,
+    dataset_dir: str | os.PathLike[str] | None,
+    manifest: Manifest | None = None,
+) -> Descriptor:
     """The data set `name`, or the one that the manifest in `dataset_dir` describes.
 
     Args:
       name: a registered name, "folder" or the name given at conversion.
       dataset_dir: where the records are, if anywhere.
+      manifest: the one in `dataset_dir`, if it has been read already.
 
     Raises:
       UserError: if neither knows the name; lists what is known.
     """
     if name in DATASETS:
         return DATASETS[name]
-    manifest = manifests.read(dataset_dir) if dataset_dir else {}
-    own = manifest.get("dataset")
+    manifest = manifest or manifests.read_manifest(dataset_dir)
+    own = manifest.dataset
     if own in DATASETS or not own or name not in (own, FOLDER):
         if name != FOLDER:
             known = {*DATASETS, FOLDER, *([own] if own else [])}
@@ -275,16 +337,14 @@ def describe(name: str, dataset_dir: str | os.PathLike[str] | None) -> Descripto
             f"own data set{f', but of {own}' if own else ''}. Make one: "
             f"download_and_convert_data.py --dataset_name={FOLDER}"
         )
-    splits = manifest["splits"].items()
-    sizes = {split: facts.get("count", 0) for split, facts in splits}
-    return custom(own, sizes, len(manifest["classes"]))
+    sizes = {name: split.count or 0 for name, split in manifest.splits.items()}
+    return custom(own, sizes, len(manifest.classes))
 
 
-def _counted_size(pattern: str) -> int | None:
-    """Counts what is in the files of a split, unless there are none or it is much."""
-    paths = [pathlib.Path(path) for path in tf.io.gfile.glob(pattern)]
-    files = [path for path in paths if path.is_file()]  # Remote files are not.
-    if not files or sum(path.stat().st_size for path in files) >= _COUNTED_BYTES:
+def _counted_size(paths: Sequence[str]) -> int | None:
+    """Counts the records in these files, unless there are none or they are large."""
+    local = [path for path in map(pathlib.Path, paths) if path.is_file()]
+    if not local or sum(path.stat().st_size for path in local) >= _COUNTED_BYTES:
         return None
-    # What is cut short is told when it is read.
-    return sum(records.count_records(path, strict=False) for path in files)
+    # Reading reports a file that is cut short.
+    return sum(records.count_records(path, strict=False) for path in local)

@@ -1,5 +1,6 @@
 """What tests of the readers share."""
 
+import dataclasses
 import io
 import pathlib
 import random
@@ -10,6 +11,8 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from datasets import dataset_utils, registry
+from datasets.storage import manifests
+from datasets.storage.split import StoredSplit
 
 NUM_CLASSES = 5
 TINY = registry.Descriptor(
@@ -72,18 +75,24 @@ def record(
 
 def write(
     directory: pathlib.Path, *files: Iterable[bytes | int], name: str = "tiny_train"
-) -> Any:
+) -> StoredSplit:
     """Writes files of records, or of numbers that stand for theirs.
 
     Returns:
-      The `slim.dataset.Dataset` that they are.
+      The split that they are.
     """
     for i, contents in enumerate(files):
         path = directory / f"{name}-{i:02}-of-{len(files):02}"
         with tf.io.TFRecordWriter(str(path)) as writer:
             for r in contents:
                 writer.write(record(r) if isinstance(r, int) else r)
-    return TINY.get_split("train", str(directory))
+    return open_tiny(directory)
+
+
+def open_tiny(directory: str | pathlib.Path = "", **changes: Any) -> StoredSplit:
+    """What `write` has written; `changes` are attributes of the descriptor."""
+    tiny = dataclasses.replace(TINY, **changes)
+    return tiny.find_split("train", manifests.read_manifest(directory))
 
 
 def shard(directory: pathlib.Path, number: int, count: int) -> pathlib.Path:

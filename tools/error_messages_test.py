@@ -26,7 +26,7 @@ PASSED_ON = {
         "datasets/converting/ilsvrc_boxes.py _read_annotations",
         "…",
     ): "an error about a file",
-    ("datasets/storage/records.py record_files", "…"): "that shards are missing",
+    ("datasets/storage/split.py check_files", "…"): "that shards are missing",
     ("datasets/registry.py describe", "…"): "what DATASETS was made with",
     ("slimzoo/evaluation/many.py evaluate_all", "…: …"): "an error of one of several",
     ("preprocessing/preprocessing_factory.py _recipes_by_any_name", "…"): "as RECIPES",

@@ -24,7 +24,7 @@ def test_all_protocols_are_loaded(tmp_path, protocol, numpy):
     if protocol < 4:  # In others, names have their length before them.
         content = content.replace(b"numpy._core.", numpy)
     (tmp_path / "batch").write_bytes(content)
-    loaded = array_pickles.load(tmp_path / "batch")
+    loaded = array_pickles.load_arrays(tmp_path / "batch")
     np.testing.assert_array_equal(loaded.pop(b"data"), BATCH[b"data"])
     assert loaded == {key: BATCH[key] for key in (b"labels", b"filenames")}
 
@@ -32,7 +32,7 @@ def test_all_protocols_are_loaded(tmp_path, protocol, numpy):
 def test_arrays_in_columns_are_loaded(tmp_path):
     array = np.asfortranarray(BATCH[b"data"])
     (tmp_path / "batch").write_bytes(pickle.dumps({b"data": array}))
-    loaded = array_pickles.load(tmp_path / "batch")
+    loaded = array_pickles.load_arrays(tmp_path / "batch")
     np.testing.assert_array_equal(loaded[b"data"], array)
 
 
@@ -85,7 +85,7 @@ def _pickled(path, value):
 def test_nothing_is_executed_and_the_file_is_named(tmp_path, write, message):
     write(tmp_path / "batch")
     with pytest.raises(UserError, match=f"batch is damaged, or not a .*{message}"):
-        array_pickles.load(tmp_path / "batch")
+        array_pickles.load_arrays(tmp_path / "batch")
     assert [path.name for path in tmp_path.iterdir()] == ["batch"]
 
 
@@ -116,27 +116,27 @@ ENCODED = b"c_codecs\nencode\nh\0\x85R"
 def test_what_has_no_end_or_is_deep_is_refused(tmp_path, place, value):
     (tmp_path / "batch").write_bytes(place % value)
     with pytest.raises(UserError, match=r"batch is damaged, or not a pickle") as error:
-        array_pickles.load(tmp_path / "batch")
+        array_pickles.load_arrays(tmp_path / "batch")
     assert len(str(error.value)) < 400
 
 
 def test_deep_key_does_not_fill_the_stack(tmp_path):
     (tmp_path / "batch").write_bytes(b"\x80\x02}" + DEEP + b"K\1s.")
     with pytest.raises(UserError, match="it has a key that is no text"):
-        array_pickles.load(tmp_path / "batch")
+        array_pickles.load_arrays(tmp_path / "batch")
 
 
 def test_copies_of_a_text_do_not_fill_the_memory(tmp_path):
     content = b"\x80\x02}U\1a(" + TEXT + ENCODED * 100_000 + b"ls."
     (tmp_path / "batch").write_bytes(content)
     with pytest.raises(UserError, match="encodes a text again and again"):
-        array_pickles.load(tmp_path / "batch")
+        array_pickles.load_arrays(tmp_path / "batch")
 
 
 @pytest.mark.parametrize("operation", [b"r\xff\xff\xff\xff", b"p4000000000\n"])
 def test_far_place_of_the_memo_takes_no_memory(tmp_path, operation):
     (tmp_path / "batch").write_bytes(b"\x80\x02}" + operation + b".")
-    assert array_pickles.load(tmp_path / "batch") == {}
+    assert array_pickles.load_arrays(tmp_path / "batch") == {}
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
@@ -164,4 +164,4 @@ def test_fuzzed_files_are_loaded_or_named(tmp_path, protocol):
             crafted[start:start] = rng.choice(pieces)
         path.write_bytes(crafted)
         with contextlib.suppress(UserError):
-            array_pickles.load(path)
+            array_pickles.load_arrays(path)

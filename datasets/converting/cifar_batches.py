@@ -76,7 +76,7 @@ def run(
     conversion.convert(dataset, dataset_dir, read)
 
 
-def _read_split(paths: Sequence[pathlib.Path], layout: Layout) -> conversion.Split:
+def _read_split(paths: Sequence[pathlib.Path], layout: Layout) -> conversion.SplitPlan:
     batches = [_read_batch(path, layout) for path in paths]
     images = np.concatenate([images for images, _, _ in batches])
     labels = [label for _, labels, _ in batches for label in labels]
@@ -85,7 +85,7 @@ def _read_split(paths: Sequence[pathlib.Path], layout: Layout) -> conversion.Spl
     def encode(index: int) -> tf.train.Example:
         return encoding.pixels_example(images[index], labels[index])
 
-    return conversion.Split(labels, names, encode)
+    return conversion.SplitPlan(labels, names, encode)
 
 
 def _read_batch(
@@ -95,7 +95,7 @@ def _read_batch(
     if not path.is_file():
         found = ", ".join(sorted(p.name for p in path.parent.iterdir()))
         raise UserError(f"there is no {path.name} in {path.parent}, which has {found}.")
-    batch = array_pickles.load(path)
+    batch = array_pickles.load_arrays(path)
     try:
         labels, images = batch[layout.label_key], batch[b"data"]
         last = len(layout.class_names) - 1

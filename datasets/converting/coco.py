@@ -107,7 +107,7 @@ class Source:
                 ) from error
 
 
-def load(file: IO, place: str) -> dict[str, Any]:
+def load_annotations(file: IO, place: str) -> dict[str, Any]:
     """Loads annotations, without the outlines of objects.
 
     Args:

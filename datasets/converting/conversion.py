@@ -23,8 +23,9 @@ from tqdm import tqdm
 from datasets import dataset_utils, registry
 from datasets.converting import resume
 from datasets.storage import manifests, shards
+from datasets.storage.manifests import Manifest
 from datasets.storage.records import WORK_DIRECTORY
-from datasets.storage.shards import Shard, Split
+from datasets.storage.shards import Shard, SplitPlan
 from slimbase import files, locks
 from slimbase.errors import UserError
 
@@ -41,13 +42,13 @@ class Content:
       class_names: by class number.
       splits: pictures by split.
       files: contents of more files to be put beside the records, by name.
-      num_shards: number of files by split, where `convert` is not told.
+      num_shards: number of files by split, where `convert` is given none.
       stamp: another text when a file of the source may have changed; an interrupted
         conversion does not go on then.
     """
 
     class_names: Sequence[str]
-    splits: Mapping[str, Split]
+    splits: Mapping[str, SplitPlan]
     files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
     num_shards: Mapping[str, int] = dataclasses.field(default_factory=dict)
     stamp: str = ""
@@ -116,7 +117,14 @@ def convert(
                     directory.rmdir()
 
 
-def _convert(dataset, directory, content, num_shards, strict, settings) -> None:
+def _convert(
+    dataset: registry.Descriptor,
+    directory: pathlib.Path,
+    content: Content,
+    num_shards: int | Mapping[str, int] | None,
+    strict: bool,
+    settings: Mapping[str, Any],
+) -> None:
     numbers = _numbers(num_shards, content.splits) | dict(content.num_shards)
     plan = {
         split: dataset.shard_names(split, numbers[split]) for split in content.splits
@@ -140,7 +148,8 @@ def _convert(dataset, directory, content, num_shards, strict, settings) -> None:
         extra[resume.BAD_FILES_FILENAME] = "".join(bad_files).encode()
     for name, text in extra.items():
         (unfinished / name).write_bytes(text)
-    manifest = manifests.make(
+    manifest = manifests.make_manifest(
+        directory,
         dataset.name,
         dataset.file_pattern,
         content.class_names,
@@ -148,7 +157,7 @@ def _convert(dataset, directory, content, num_shards, strict, settings) -> None:
         fingerprint,
         written,
     )
-    files.write_json(unfinished / manifests.FILENAME, manifest)
+    files.write_json(unfinished / manifests.FILENAME, manifest.as_json())
 
     (directory / manifests.FILENAME).unlink(missing_ok=True)
     (directory / resume.BAD_FILES_FILENAME).unlink(missing_ok=True)
@@ -158,10 +167,12 @@ def _convert(dataset, directory, content, num_shards, strict, settings) -> None:
         # A run that was killed may have come to some of them.
         if (unfinished / name).exists() or not (directory / name).exists():
             (unfinished / name).replace(directory / name)
-    _tell(dataset, directory, manifest)
+    _log_written(dataset, directory, manifest)
 
 
-def _fingerprint(dataset, content, settings) -> str:
+def _fingerprint(
+    dataset: registry.Descriptor, content: Content, settings: Mapping[str, Any]
+) -> str:
     """Another text for other pictures, by name, other classes or other settings."""
     facts = [dataset.name, *content.class_names], settings
     digest = hashlib.sha256(json.dumps(facts).encode())
@@ -172,14 +183,19 @@ def _fingerprint(dataset, content, settings) -> str:
     return digest.hexdigest()
 
 
-def _compare(dataset, directory, content, settings) -> None:
+def _compare(
+    dataset: registry.Descriptor,
+    directory: pathlib.Path,
+    content: Content,
+    settings: Mapping[str, Any],
+) -> None:
     fingerprint = _fingerprint(dataset, content, settings)
-    manifest = manifests.read(directory)
-    if manifest.get("fingerprint", fingerprint) == fingerprint:
+    manifest = manifests.read_manifest(directory)
+    if manifest.fingerprint in (None, fingerprint):
         return
-    then = sum(s["count"] + s["skipped"] for s in manifest["splits"].values())
+    then = sum((s.count or 0) + s.skipped for s in manifest.splits.values())
     now = sum(len(pictures.labels) for pictures in content.splits.values())
-    classes = manifest["classes"], list(content.class_names)
+    classes = list(manifest.classes), list(content.class_names)
     what = f"{then:,} pictures and there are {now:,} now, some with other names"
     if classes[0] != classes[1]:
         what = "the classes {}, which are {} now".format(*map(", ".join, classes))
@@ -189,7 +205,9 @@ def _compare(dataset, directory, content, settings) -> None:
     )
 
 
-def _numbers(num_shards, splits: Iterable[str]) -> dict[str, int]:
+def _numbers(
+    num_shards: int | Mapping[str, int] | None, splits: Iterable[str]
+) -> dict[str, int]:
     if isinstance(num_shards, Mapping):
         return dict(num_shards)
     return dict.fromkeys(splits, num_shards or 1)
@@ -216,7 +234,12 @@ def _check(dataset: registry.Descriptor, content: Content) -> None:
 
 
 def _write_split(
-    name, content, shard_names, unfinished, directory, strict
+    name: str,
+    content: Content,
+    shard_names: Sequence[str],
+    unfinished: pathlib.Path,
+    directory: pathlib.Path,
+    strict: bool,
 ) -> list[Shard]:
     pictures = content.splits[name]
     total, number = len(pictures.labels), len(shard_names)
@@ -224,11 +247,11 @@ def _write_split(
 
     def write(shard_name: str, start: int, end: int) -> Shard:
         path = unfinished / shard_name
-        shard = shards.finished(path, directory / shard_name)
+        shard = shards.finished_shard(path, directory / shard_name)
         if shard:
             progress.update(end - start)
             return shard
-        return shards.write(
+        return shards.write_shard(
             path,
             pictures,
             range(start, end),
@@ -276,24 +299,23 @@ def _check_written(content: Content, written: Mapping[str, Sequence[Shard]]) -> 
         lacking = [n for n, c in zip(content.class_names, counts, strict=True) if not c]
         if lacking:
             logging.warning(
-                "The split %s has no picture of %d classes: %s%s",
-                *(split, len(lacking), ", ".join(lacking[:_MOST_SHOWN])),
-                ", ..." if len(lacking) > _MOST_SHOWN else "",
+                f"The split {split} has no picture of {len(lacking)} classes: "
+                f"{', '.join(lacking[:_MOST_SHOWN])}"
+                f"{', ...' if len(lacking) > _MOST_SHOWN else ''}"
             )
 
 
-def _tell(dataset, directory, manifest) -> None:
-    splits = manifest["splits"].items()
+def _log_written(
+    dataset: registry.Descriptor, directory: pathlib.Path, manifest: Manifest
+) -> None:
+    splits = manifest.splits
+    counts = ", ".join(f"{split.count:,} {name}" for name, split in splits.items())
     logging.info(
-        "%s holds the data set %s: %s; %d classes.",
-        directory,
-        dataset.name,
-        ", ".join(f"{facts['count']:,} {split}" for split, facts in splits),
-        len(manifest["classes"]),
+        f"{directory} holds the data set {dataset.name}: {counts}; "
+        f"{len(manifest.classes)} classes."
     )
-    if skipped := sum(facts["skipped"] for _, facts in splits):
+    if skipped := sum(split.skipped for split in splits.values()):
         logging.warning(
-            "%d pictures were left out; %s says why.",
-            skipped,
-            directory / resume.BAD_FILES_FILENAME,
+            f"{skipped} pictures were left out; "
+            f"{directory / resume.BAD_FILES_FILENAME} says why."
         )

@@ -33,8 +33,8 @@ def _example(index):
 def _content(encode=_example, **more):
     names = [f"{i}.jpg" for i in range(7)]
     splits = {
-        "train": conversion.Split([0, 1, 0, 1, 0, 0, 0], names, encode),
-        "test": conversion.Split([0, 0], ["a", "b"], _example),
+        "train": conversion.SplitPlan([0, 1, 0, 1, 0, 0, 0], names, encode),
+        "test": conversion.SplitPlan([0, 0], ["a", "b"], _example),
     }
     return conversion.Content(["ant", "bee", "cat"], splits, **more)
 
@@ -102,7 +102,7 @@ def test_everything_is_written(tmp_path, read_features):
         "file_pattern": "toy_%s-*",
         "classes": ["ant", "bee", "cat"],
         "settings": {"seed": 3},
-        "fingerprint": manifests.read(target)["fingerprint"],
+        "fingerprint": manifests.read_manifest(target).fingerprint,
         "splits": {
             "train": {
                 "count": 7,
@@ -230,8 +230,8 @@ def test_a_bad_picture_is_left_out_and_listed(tmp_path, read_features):
     assert (tmp_path / "bad_files.txt").read_text() == (
         "1.jpg: is truncated\n4.jpg: is truncated\n"
     )
-    facts = manifests.read(tmp_path)["splits"]["train"]
-    assert (facts["count"], facts["skipped"], facts["per_class"]) == (5, 2, [4, 1, 0])
+    split = manifests.read_manifest(tmp_path).splits["train"]
+    assert (split.count, split.skipped, split.per_class) == (5, 2, [4, 1, 0])
 
 
 def test_a_bad_picture_is_an_error_if_wanted(tmp_path):
@@ -249,7 +249,7 @@ def test_nothing_but_bad_pictures_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("labels", [[0, 3], [-1, 0]])
 def test_labels_beyond_the_classes(tmp_path, labels):
-    split = conversion.Split(labels, ["a", "b"], _example)
+    split = conversion.SplitPlan(labels, ["a", "b"], _example)
     content = conversion.Content(["ant", "bee", "cat"], {"train": split})
     with pytest.raises(UserError, match=r"split train has labels from .* 0 to 2"):
         conversion.convert(TOY, tmp_path, lambda work: content)
@@ -323,7 +323,7 @@ def test_an_error_ends_what_other_threads_do(tmp_path):
         time.sleep(0.001)
         return _example(index)
 
-    split = conversion.Split([0] * 5000, ["x"] * 5000, encode)
+    split = conversion.SplitPlan([0] * 5000, ["x"] * 5000, encode)
     content = conversion.Content(["ant"], {"train": split})
     with pytest.raises(UserError, match="stopped"):
         conversion.convert(TOY, tmp_path, lambda work: content, 2)

@@ -46,7 +46,7 @@ class Picture(NamedTuple):
     modified: int = 0
 
 
-def find(
+def find_pictures(
     source_dir: str | os.PathLike[str] | None,
     csv_file: str | os.PathLike[str] | None = None,
 ) -> list[Picture]:
@@ -67,7 +67,7 @@ def find(
         root = pathlib.Path(source_dir or table.parent)
         found = [
             Picture(root / row.path, row.path, _class_name(row.label), row.split)
-            for row in folder_table.read(table, root)
+            for row in folder_table.read_rows(table, root)
         ]
     elif not source_dir:
         raise UserError(f"--source_dir is missing: {_LAYOUTS}")
@@ -230,8 +230,8 @@ def _without_copies(found: Sequence[Picture]) -> list[Picture]:
         logging.warning("Left out: %d copies of other pictures", len(copies))
     if contradictions:
         logging.warning(
-            "%d pictures are in two classes or in two splits, as %s",
-            *(len(contradictions), contradictions[0]),
+            f"{len(contradictions)} pictures are in two classes or in two splits, as "
+            f"{contradictions[0]}"
         )
     return [picture for picture in found if picture not in copies]
 
@@ -239,7 +239,7 @@ def _without_copies(found: Sequence[Picture]) -> list[Picture]:
 def _digest(path: pathlib.Path) -> object:
     try:
         return hashlib.blake2b(path.read_bytes()).digest()
-    except OSError:  # It is told when the picture is to be converted.
+    except OSError:  # Conversion reports it.
         return path
 
 

@@ -21,7 +21,7 @@ def _put(root, *names):
 
 
 def _found(*arguments):
-    return [(p.name, p.label, p.split) for p in folder_source.find(*arguments)]
+    return [(p.name, p.label, p.split) for p in folder_source.find_pictures(*arguments)]
 
 
 def test_class_folders(root):
@@ -49,7 +49,7 @@ def test_class_folders(root):
 )
 def test_split_folders(root, folders, splits):
     _put(root, *(f"{f}/{c}/{i}.jpg" for f in folders for c in "ab" for i in range(2)))
-    found = folder_source.find(root)
+    found = folder_source.find_pictures(root)
     assert {picture.split for picture in found} == splits
     assert {picture.label for picture in found} == {"a", "b"}
 
@@ -74,7 +74,7 @@ def test_what_is_beside_the_splits_is_left_out(root):
 def test_what_may_be_splits_or_classes(root, names):
     _put(root, *names)
     with pytest.raises(UserError, match="are these splits, or classes"):
-        folder_source.find(root)
+        folder_source.find_pictures(root)
 
 
 def test_trains_may_be_a_class(root):
@@ -102,7 +102,7 @@ def test_names_nobody_expects(root):
     os.mkdir(os.fsencode(root) + b"/\xff")  # noqa: PTH102
     picture = os.fsencode(root) + b"/\xff/\xff.jpg"
     os.rename(root / "-rf" / "-rf 1.jpg", picture)  # noqa: PTH104
-    found = folder_source.find(root)
+    found = folder_source.find_pictures(root)
     assert {picture.label for picture in found} == {
         *("bee s", "a nt", "b\u00fccher", "\u00e9", "\U0001f41d", "\\xff", "%s*")
     }
@@ -187,12 +187,12 @@ def test_a_table_elsewhere_with_splits(root, tmp_path):
 )
 def test_tables_that_cannot_be(root, text, told):
     with pytest.raises(UserError, match=told):
-        folder_source.find(None, _table(root, text))
+        folder_source.find_pictures(None, _table(root, text))
 
 
 def test_no_table(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*none\.csv: No such file"):
-        folder_source.find(None, tmp_path / "none.csv")
+        folder_source.find_pictures(None, tmp_path / "none.csv")
 
 
 @pytest.mark.parametrize(
@@ -211,14 +211,14 @@ def test_folders_that_cannot_be(root, names, told):
     root.mkdir()
     _put(root, *names)
     with pytest.raises(UserError, match=told):
-        folder_source.find(root)
+        folder_source.find_pictures(root)
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(UserError, match="there is no directory"):
-        folder_source.find(tmp_path / "nowhere")
+        folder_source.find_pictures(tmp_path / "nowhere")
     with pytest.raises(UserError, match="--source_dir is missing: expected a folder"):
-        folder_source.find(None)
+        folder_source.find_pictures(None)
 
 
 def test_a_file_in_two_classes(root):
@@ -227,7 +227,7 @@ def test_a_file_in_two_classes(root):
     with pytest.raises(
         UserError, match=r"3\.jpg has several labels, ant \(as .*1\.jpg"
     ):
-        folder_source.find(root)
+        folder_source.find_pictures(root)
 
 
 def test_copies(root, caplog):
@@ -260,7 +260,7 @@ def test_any_bytes_for_a_table(root):
         for _ in range(rng.randint(1, 6)):
             text[rng.randrange(len(text))] = rng.choice(b'\x00\n\r",;\t\xff|a')
         try:
-            found = folder_source.find(None, _table(root, bytes(text)))
+            found = folder_source.find_pictures(None, _table(root, bytes(text)))
         except UserError:
             continue
         assert all(picture.label for picture in found)

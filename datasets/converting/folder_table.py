@@ -29,7 +29,7 @@ _DELIMITERS = ",;\t"
 _SEVERAL = re.compile(r"[|;]")
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A line of a table.
 
     Attributes:
@@ -43,7 +43,7 @@ class Row(NamedTuple):
     split: str
 
 
-def read(table: pathlib.Path, root: pathlib.Path) -> Iterator[Row]:
+def read_rows(table: pathlib.Path, root: pathlib.Path) -> Iterator[TableRow]:
     """Reads a table of pictures.
 
     Args:
@@ -87,7 +87,7 @@ def read(table: pathlib.Path, root: pathlib.Path) -> Iterator[Row]:
         yield _row(cells, f"{table}, line {number}")
 
 
-def _row(cells: dict[str, str], where: str) -> Row:
+def _row(cells: dict[str, str], where: str) -> TableRow:
     name, label = cells["path"], cells["label"]
     if not name or not label:
         raise UserError(f"{where} has no {'label' if name else 'path'}")
@@ -100,7 +100,7 @@ def _row(cells: dict[str, str], where: str) -> Row:
         raise UserError(
             f"{where} has the split {split!r}; expected one of {', '.join(SPLITS)}"
         )
-    return Row(name, label, SPLITS.get(split.lower(), ""))
+    return TableRow(name, label, SPLITS.get(split.lower(), ""))
 
 
 def _rows(table: pathlib.Path) -> Iterator[tuple[int, list[str]]]:

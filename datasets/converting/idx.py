@@ -85,7 +85,7 @@ def run(
 
 def _read_split(
     images_path: pathlib.Path, labels_path: pathlib.Path, num_classes: int
-) -> conversion.Split:
+) -> conversion.SplitPlan:
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.shape != (len(labels), _IMAGE_SIZE, _IMAGE_SIZE) or labels.ndim != 1:
         raise UserError(
@@ -102,7 +102,7 @@ def _read_split(
     def encode(index: int) -> tf.train.Example:
         return encoding.pixels_example(images[index], int(labels[index]))
 
-    return conversion.Split(
+    return conversion.SplitPlan(
         labels, [f"{file}/{index:05d}" for index in range(len(labels))], encode
     )
 

@@ -92,7 +92,7 @@ def gather(
     return Boxes(numbers[order], np.array(sides, np.float32).reshape(-1, 4)[order])
 
 
-def read(path: pathlib.Path, strict: bool = False) -> Iterator[Box]:
+def read_boxes(path: pathlib.Path, strict: bool = False) -> Iterator[Box]:
     """Reads boxes from a CSV file, an archive of XML files or a folder of them.
 
     Args:
@@ -109,7 +109,7 @@ def read(path: pathlib.Path, strict: bool = False) -> Iterator[Box]:
 
 
 def _read_csv(path: pathlib.Path) -> Iterator[Box]:
-    """As `process_bounding_boxes` writes it; tells the line that is wrong."""
+    """Reads what `process_bounding_boxes` writes; errors name the line."""
     number = 0
     try:
         with path.open(encoding="utf-8") as file:

@@ -60,13 +60,13 @@ def archives_in_an_archive(path, files):
 @pytest.mark.parametrize("form", [folder, compressed, plain, archives_in_an_archive])
 def test_forms_of_annotations(form, tmp_path, annotations):
     path = form(tmp_path / "boxes", annotations)
-    assert set(ilsvrc_boxes.read(path)) == EXPECTED
+    assert set(ilsvrc_boxes.read_boxes(path)) == EXPECTED
 
 
 def test_csv(tmp_path):
     path = tmp_path / "boxes.csv"
     path.write_text(CSV + "\n" + f"{DOG}_1.JPEG,-0.5,0,1.5,1\r\n")
-    assert list(ilsvrc_boxes.read(path)) == [
+    assert list(ilsvrc_boxes.read_boxes(path)) == [
         Box(f"{FISH}_1", "", (0.25, 0.5, 0.75, 1.0)),
         Box(f"{DOG}_1", "", (0.0, 0.0, 1.0, 1.0)),
     ]
@@ -88,7 +88,7 @@ def test_csv_with_a_mistake(line, reason, tmp_path):
     path = tmp_path / "boxes.csv"
     path.write_bytes(CSV.encode() + line)
     with pytest.raises(UserError, match=f"{path}, line \\d: .*{reason}") as error:
-        list(ilsvrc_boxes.read(path))
+        list(ilsvrc_boxes.read_boxes(path))
     assert len(str(error.value)) < 500
 
 
@@ -103,7 +103,7 @@ def test_mutated_csv_ends_in_clear_errors(tmp_path):
             mutated[rng.randrange(len(mutated))] = rng.randrange(256)
         path.write_bytes(mutated)
         try:
-            boxes = list(ilsvrc_boxes.read(path))
+            boxes = list(ilsvrc_boxes.read_boxes(path))
         except UserError:
             failed += 1
         else:
@@ -114,10 +114,10 @@ def test_mutated_csv_ends_in_clear_errors(tmp_path):
 def test_damaged_annotation_is_left_out_or_an_error(tmp_path, annotations, caplog):
     annotations[f"{FISH}/{FISH}_1.xml"] = b"<annotation>"
     path = compressed(tmp_path / "boxes", annotations)
-    assert {box.picture for box in ilsvrc_boxes.read(path)} == {f"{DOG}_1"}
+    assert {box.picture for box in ilsvrc_boxes.read_boxes(path)} == {f"{DOG}_1"}
     assert f"{FISH}_1.xml is not an annotation" in caplog.text
     with pytest.raises(UserError, match=f"{FISH}_1.xml is not an annotation"):
-        list(ilsvrc_boxes.read(path, strict=True))
+        list(ilsvrc_boxes.read_boxes(path, strict=True))
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b[:-6], None])
@@ -125,7 +125,7 @@ def test_damaged_archive_is_named(spoil, tmp_path, annotations):
     path = compressed(tmp_path / "boxes", annotations)
     path.write_bytes(spoil(path.read_bytes()) if spoil else b"no archive")
     with pytest.raises(UserError, match=f"{path} can't be read as an archive"):
-        list(ilsvrc_boxes.read(path))
+        list(ilsvrc_boxes.read_boxes(path))
 
 
 def test_mutated_archives_end_in_clear_errors(tmp_path, annotations):
@@ -139,7 +139,7 @@ def test_mutated_archives_end_in_clear_errors(tmp_path, annotations):
             mutated[rng.choice([0, 1024]) + rng.randrange(512)] = rng.randrange(256)
         path.write_bytes(gzip.compress(bytes(mutated), 1))
         try:
-            assert len(list(ilsvrc_boxes.read(path))) <= 2
+            assert len(list(ilsvrc_boxes.read_boxes(path))) <= 2
         except UserError as error:
             assert str(path) in str(error)
 
@@ -150,7 +150,7 @@ def test_header_that_would_fill_the_memory_is_refused(tmp_path):
     path = tmp_path / "boxes.tar"
     path.write_bytes(header.tobuf() + bytes(1024))
     with pytest.raises(UserError, match="a header of 1073741824 bytes"):
-        list(ilsvrc_boxes.read(path))
+        list(ilsvrc_boxes.read_boxes(path))
 
 
 def test_archive_with_a_link_or_a_device(tmp_path, annotations):
@@ -164,7 +164,7 @@ def test_archive_with_a_link_or_a_device(tmp_path, annotations):
         member = tarfile.TarInfo(f"../../{FISH}_1.xml")
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
-    assert {box.picture for box in ilsvrc_boxes.read(path)} == {f"{FISH}_1"}
+    assert {box.picture for box in ilsvrc_boxes.read_boxes(path)} == {f"{FISH}_1"}
 
 
 def test_gather():

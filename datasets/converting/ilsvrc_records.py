@@ -4,7 +4,7 @@ import hashlib
 import pathlib
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -12,14 +12,14 @@ from absl import logging
 
 from datasets.converting import ilsvrc_boxes, ilsvrc_source
 from datasets.converting.boxes import upright
-from datasets.converting.conversion import Content, Split
+from datasets.converting.conversion import Content, SplitPlan
 from datasets.converting.ilsvrc_boxes import Boxes
-from datasets.converting.ilsvrc_source import Pictures
+from datasets.converting.ilsvrc_source import PictureIndex
 from datasets.dataset_utils import bytes_feature, float_list_feature, int64_feature
 from datasets.ilsvrc.classes import Classes, validation_synsets
 from datasets.ilsvrc.published import SIDES, SPLITS_TO_SIZES
 from datasets.ilsvrc.synsets import SYNSET
-from datasets.storage.encoding import encode
+from datasets.storage.encoding import encode_picture
 from slimbase.errors import UserError
 from slimbase.pictures import decode
 from slimbase.text import listed
@@ -31,7 +31,7 @@ _TRAIN_NAME = re.compile(rf"({SYNSET.pattern})_.*", re.DOTALL)
 _MOST_SHOWN = 5
 
 
-def read(
+def read_content(
     classes: Classes,
     splits: Mapping[str, pathlib.Path],
     boxes: Sequence[pathlib.Path],
@@ -52,7 +52,7 @@ def read(
     Raises:
       UserError: if there are none, or something can't be read.
     """
-    found = {split: ilsvrc_source.find(path) for split, path in splits.items()}
+    found = {split: ilsvrc_source.find_pictures(path) for split, path in splits.items()}
     labels = {s: _labels(splits[s], found[s], classes) for s in found}
     orders = {s: _shuffled(found[s].names, labels[s]) for s in found}
     names = {s: [found[s].names[i] for i in orders[s]] for s in found}
@@ -63,7 +63,9 @@ def read(
     for split in found:
         _compare(split, labels[split], classes)
 
-    def encoder(found, order, labels, start):
+    def encoder(
+        found: PictureIndex, order: np.ndarray, labels: np.ndarray, start: int
+    ) -> Callable[[int], tf.train.Example]:
         return lambda index: example(
             found.read(order[index]),
             int(labels[index]),
@@ -74,7 +76,7 @@ def read(
     return Content(
         classes.names,
         {
-            split: Split(
+            split: SplitPlan(
                 labels[split],
                 names[split],
                 encoder(found[split], orders[split], labels[split], start),
@@ -102,7 +104,7 @@ def example(
     Raises:
       PictureError: if the picture can't be used.
     """
-    encoded = encode(content, formats=("jpeg",))
+    encoded = encode_picture(content, formats=("jpeg",))
     if len(boxes):
         boxes = upright(boxes, decode.look(content)[1])
     box_labels = int64_feature([label] * len(boxes))
@@ -124,7 +126,7 @@ def example(
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
-def _labels(path: pathlib.Path, found: Pictures, classes: Classes) -> np.ndarray:
+def _labels(path: pathlib.Path, found: PictureIndex, classes: Classes) -> np.ndarray:
     """The class number of each picture: int64, 0 for what is of no class of ours.
 
     It is that of the folder, or without folders that of the name.
@@ -136,8 +138,8 @@ def _labels(path: pathlib.Path, found: Pictures, classes: Classes) -> np.ndarray
     }
     if unknown:
         logging.warning(
-            "%s: %d folders are of other classes and left out: %s",
-            *(path, len(unknown), listed(sorted(unknown), _MOST_SHOWN)),
+            f"{path}: {len(unknown)} folders are of other classes and left out: "
+            f"{listed(sorted(unknown), _MOST_SHOWN)}"
         )
     by_folder = [
         classes.numbers.get(folder, 0 if folder in unknown else -1)
@@ -165,7 +167,7 @@ def _labels(path: pathlib.Path, found: Pictures, classes: Classes) -> np.ndarray
 
 
 def _synset_of(name: str) -> str | None:
-    """The class that a file's name tells: by the number, or as training pictures do."""
+    """The class by a file's name: by its number, or as in training pictures' names."""
     if match := _VALIDATION_NAME.fullmatch(name):
         number = int(match[1])
         synsets = validation_synsets()
@@ -186,8 +188,14 @@ def _shuffled(names: Sequence[str], labels: np.ndarray) -> np.ndarray:
     return np.array(order)
 
 
-def _gather(paths, names, labels, classes: Classes, strict: bool) -> Boxes:
-    boxes = (box for path in paths for box in ilsvrc_boxes.read(path, strict))
+def _gather(
+    paths: Sequence[pathlib.Path],
+    names: Mapping[str, Sequence[str]],
+    labels: Mapping[str, np.ndarray],
+    classes: Classes,
+    strict: bool,
+) -> Boxes:
+    boxes = (box for path in paths for box in ilsvrc_boxes.read_boxes(path, strict))
     numbers = {}
     if paths:
         all_names = (name for split_names in names.values() for name in split_names)
@@ -200,23 +208,23 @@ def _gather(paths, names, labels, classes: Classes, strict: bool) -> Boxes:
 
 
 def _compare(split: str, labels: np.ndarray, classes: Classes) -> None:
-    """Says in which way the pictures are not those that were published."""
+    """Warns where the pictures are not those that were published."""
     published = SPLITS_TO_SIZES[split]
     if len(labels) != published:
         logging.warning(
-            "The split %s has %s pictures of the published %s.",
-            *(split, f"{len(labels):,}", f"{published:,}"),
+            f"The split {split} has {len(labels):,} pictures of the published "
+            f"{published:,}."
         )
     missing = np.setdiff1d(np.arange(1, len(classes.synsets) + 1), labels)
     if len(missing):
         logging.warning(
-            "The split %s has no picture of %d of the %d classes: %s.",
-            *(split, len(missing), len(classes.synsets)),
-            listed([classes.synsets[number - 1] for number in missing], _MOST_SHOWN),
+            f"The split {split} has no picture of {len(missing)} of the "
+            f"{len(classes.synsets)} classes: "
+            f"{listed([classes.synsets[i - 1] for i in missing], _MOST_SHOWN)}."
         )
 
 
-def _stamp(found: Mapping[str, Pictures], boxes: Boxes) -> str:
+def _stamp(found: Mapping[str, PictureIndex], boxes: Boxes) -> str:
     """Another text when pictures or boxes have changed since an interrupted run."""
     digest = hashlib.sha256()
     for split in found.values():

@@ -121,7 +121,7 @@ def test_damaged_picture_is_refused():
 
 
 def read(root, boxes=(), classes=None, **splits) -> dict[str, list[dict[str, Any]]]:
-    content = ilsvrc_records.read(
+    content = ilsvrc_records.read_content(
         classes or read_classes(), {s: root / p for s, p in splits.items()}, boxes
     )
     return {
@@ -253,7 +253,7 @@ def test_mistakes(names, message, tmp_path):
 def test_stamp_tells_other_sources(tmp_path, imagenet_source):
     def stamp(boxes):
         splits = {"train": imagenet_source / "ILSVRC2012_img_train.tar"}
-        return ilsvrc_records.read(read_classes(), splits, boxes).stamp
+        return ilsvrc_records.read_content(read_classes(), splits, boxes).stamp
 
     boxes = imagenet_source / "ILSVRC2012_bbox_train_v2.tar.gz"
     assert stamp([boxes]) == stamp([boxes])
@@ -271,7 +271,7 @@ def test_stamp_tells_other_pictures(tmp_path, change):
         path = path.parent
 
     def stamp():
-        return ilsvrc_records.read(read_classes(), {"train": root}, []).stamp
+        return ilsvrc_records.read_content(read_classes(), {"train": root}, []).stamp
 
     before = stamp()
     assert stamp() == before

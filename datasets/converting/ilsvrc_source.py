@@ -1,6 +1,6 @@
 """ImageNet's pictures where people have them: archives or folders, read as they are.
 
-Archives are not unpacked. Their headers tell at which byte each picture begins; what is
+Archives are not unpacked. Their headers say at which byte each picture begins; what is
 kept in memory is that, its size and its name.
 """
 
@@ -25,7 +25,7 @@ from slimbase.pictures import decode
 from slimbase.pictures.decode import PictureError
 
 _PICTURE = re.compile(r"[^.].*\.(jpe?g|png)", re.IGNORECASE | re.DOTALL)
-_SAMPLE = 1000  # Pictures that tell whether a folder's have changed.
+_SAMPLE = 1000  # Pictures by which a change of a folder is noticed.
 _PLAIN_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
 
@@ -48,7 +48,7 @@ class _Archive:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pictures:
+class PictureIndex:
     """Pictures by index; only where they are is in memory.
 
     Attributes:
@@ -102,7 +102,7 @@ class Pictures:
         return picture_folders.stamp(paths)
 
 
-def find(path: pathlib.Path) -> Pictures:
+def find_pictures(path: pathlib.Path) -> PictureIndex:
     """Finds the pictures in a directory or an archive; none is opened.
 
     Args:
@@ -138,8 +138,8 @@ class _Index:
         self._folder_of, self._place_of = array("i"), array("i")
         self._offsets, self._sizes = array("q"), array("q")
 
-    def pictures(self) -> Pictures:
-        return Pictures(
+    def pictures(self) -> PictureIndex:
+        return PictureIndex(
             self.names,
             list(self._folders),
             np.array(self._folder_of, np.int32),

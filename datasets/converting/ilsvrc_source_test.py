@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from datasets.conftest import IMAGENET_SYNSETS, write_tar
-from datasets.converting.ilsvrc_source import find
+from datasets.converting.ilsvrc_source import find_pictures
 from slimbase.errors import UserError
 from slimbase.pictures.decode import PictureError
 
@@ -72,15 +72,15 @@ def archive_of_folders(root, files, source):
 )
 def test_forms(form, tmp_path, imagenet_files, imagenet_source):
     path = form(tmp_path / "data", imagenet_files["train"], imagenet_source)
-    assert contents(find(path)) == imagenet_files["train"]
+    assert contents(find_pictures(path)) == imagenet_files["train"]
 
 
 def test_pictures_without_folders(tmp_path, imagenet_files, imagenet_source):
     expected = {f"/{n}": c for n, c in imagenet_files["validation"].items()}
     archive = imagenet_source / "ILSVRC2012_img_val.tar"
     write_folders(tmp_path / "val", imagenet_files["validation"])
-    assert contents(find(archive)) == expected
-    assert contents(find(tmp_path / "val")) == expected
+    assert contents(find_pictures(archive)) == expected
+    assert contents(find_pictures(tmp_path / "val")) == expected
 
 
 def test_what_is_no_picture_is_left_out(tmp_path, imagenet_files):
@@ -92,7 +92,7 @@ def test_what_is_no_picture_is_left_out(tmp_path, imagenet_files):
     (root / ".hidden" / "n01440764_9.JPEG").write_bytes(b"no picture")
     (root / "n01440764" / "folder.JPEG").mkdir()
     (root / "n01440764" / "loop").symlink_to(root)
-    assert contents(find(root)) == imagenet_files["train"]
+    assert contents(find_pictures(root)) == imagenet_files["train"]
 
 
 @pytest.mark.parametrize("has_pread", [True, False])
@@ -101,7 +101,7 @@ def test_threads_read_at_random(
 ):
     if not has_pread:
         monkeypatch.delattr("os.pread")
-    found = find(imagenet_source / ARCHIVE)
+    found = find_pictures(imagenet_source / ARCHIVE)
     indices = random.Random(0).choices(range(len(found.names)), k=2000)
     with ThreadPoolExecutor(8) as pool:
         for index, content in zip(indices, pool.map(found.read, indices), strict=True):
@@ -112,7 +112,7 @@ def test_threads_read_at_random(
 
 def test_archive_that_shrinks_afterwards(imagenet_source):
     archive = imagenet_source / ARCHIVE
-    found = find(archive)
+    found = find_pictures(archive)
     with archive.open("r+b") as file:
         file.truncate(int(found.offsets[-1]) + 10)
     with pytest.raises(PictureError, match="cut short"):
@@ -121,7 +121,7 @@ def test_archive_that_shrinks_afterwards(imagenet_source):
 
 def test_folder_whose_picture_goes_away(tmp_path, imagenet_files):
     write_folders(tmp_path, imagenet_files["train"])
-    found = find(tmp_path)
+    found = find_pictures(tmp_path)
     (tmp_path / found.folders[found.folder_of[3]] / found.names[3]).unlink()
     with pytest.raises(PictureError, match="is not there"):
         found.read(3)
@@ -130,7 +130,7 @@ def test_folder_whose_picture_goes_away(tmp_path, imagenet_files):
 def test_empty_picture_in_an_archive(tmp_path):
     write_tar(tmp_path / "val.tar", {"ILSVRC2012_val_00000001.JPEG": b""})
     with pytest.raises(PictureError, match="is empty"):
-        find(tmp_path / "val.tar").read(0)
+        find_pictures(tmp_path / "val.tar").read(0)
 
 
 def cut_in_a_picture(path, content):
@@ -184,7 +184,7 @@ def test_damaged_archive_is_named(damage, imagenet_source):
     path = imagenet_source / ARCHIVE
     damage(path, path.read_bytes())
     with pytest.raises(UserError, match=f"{path} can't be read as a plain tar archive"):
-        find(path)
+        find_pictures(path)
 
 
 def test_mutated_archives_end_in_clear_errors(tmp_path, imagenet_source):
@@ -200,7 +200,7 @@ def test_mutated_archives_end_in_clear_errors(tmp_path, imagenet_source):
             mutated[start + rng.randrange(512)] = rng.randrange(256)
         path.write_bytes(mutated[: rng.choice([len(mutated), rng.randrange(9999)])])
         try:
-            find(path)
+            find_pictures(path)
         except UserError:
             failed += 1
     assert failed > 100
@@ -214,12 +214,12 @@ def test_nothing_found(form, tmp_path):
     elif form == "archive of others":
         write_tar(path, {"readme.txt": b"nothing here"})
     with pytest.raises(UserError, match=str(path)):
-        find(path)
+        find_pictures(path)
 
 
 def test_source_is_left_as_it_was(tmp_path, imagenet_source):
     shutil.copytree(imagenet_source, tmp_path / "copy")
-    found = find(imagenet_source / ARCHIVE)
+    found = find_pictures(imagenet_source / ARCHIVE)
     found.read(0)
     for path in imagenet_source.iterdir():
         assert path.read_bytes() == (tmp_path / "copy" / path.name).read_bytes()

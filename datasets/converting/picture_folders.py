@@ -16,7 +16,7 @@ from slimbase.pictures import decode
 
 def split(
     folder: pathlib.Path, names: Sequence[str], labels: Sequence[int], **options: Any
-) -> conversion.Split:
+) -> conversion.SplitPlan:
     """The pictures of one split.
 
     Args:
@@ -35,7 +35,7 @@ def split(
         content = decode.load(folder / names[index])
         return encoding.picture_example(content, labels[index], **options)
 
-    return conversion.Split(labels, names, encode)
+    return conversion.SplitPlan(labels, names, encode)
 
 
 def check_name(name: str, place: object) -> None:

@@ -40,27 +40,28 @@ def is_done(
     Raises:
       UserError: if it holds another data set, or this one made otherwise.
     """
-    manifest = manifests.read(directory)
-    present = manifest.get("dataset", dataset.name)
+    manifest = manifests.read_manifest(directory)
+    present = manifest.dataset or dataset.name
     if present != dataset.name:
         raise UserError(
             f"{directory} holds the data set {present}. Choose another --dataset_dir "
             f"for {dataset.name}."
         )
     labels = directory / dataset_utils.LABELS_FILENAME
-    if "settings" not in manifest:
+    if manifest.settings is None:
         names = _names(dataset, numbers)
         is_unfinished = (directory / WORK_DIRECTORY).exists()
         expected = [labels, *(directory / name for name in names)]
         return bool(names) and not is_unfinished and all(p.exists() for p in expected)
-    for shard in manifests.shards(manifest):
-        path = directory / shard["name"]
-        if not path.exists() or path.stat().st_size != shard["bytes"]:
-            return False
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            path = directory / shard.name
+            if not path.exists() or path.stat().st_size != shard.bytes:
+                return False
     if not labels.exists():
         return False
     _check_same(dataset, directory, manifest, numbers, settings)
-    if strict and any(split["skipped"] for split in manifest["splits"].values()):
+    if strict and any(split.skipped for split in manifest.splits.values()):
         raise UserError(
             f"{directory} holds the data set {dataset.name} without the pictures of "
             f"{BAD_FILES_FILENAME}, and --strict asks for all. Mend or remove these. "
@@ -76,12 +77,9 @@ def _check_same(
     numbers: Mapping[str, int],
     settings: Mapping[str, Any],
 ) -> None:
-    splits = manifest["splits"]
+    files = {name: len(split.shards) for name, split in manifest.splits.items()}
     wanted = json.loads(json.dumps({**settings, "files": numbers}))
-    present = {
-        **manifest["settings"],
-        "files": numbers and {s: len(facts["shards"]) for s, facts in splits.items()},
-    }
+    present = {**(manifest.settings or {}), "files": numbers and files}
     for key, value in wanted.items():
         if present.get(key, value) != value:
             raise UserError(
@@ -116,7 +114,7 @@ def refuse_others(
                 "are to be written. Choose another --dataset_dir, or delete what is "
                 "left of another conversion."
             )
-    if manifests.read(directory):
+    if manifests.read_manifest(directory).dataset:
         return  # What is there is from an earlier conversion.
     for name, content in extra.items():
         path = directory / name

@@ -131,9 +131,8 @@ def _get(published: Published, work: pathlib.Path, mirror: str) -> pathlib.Path:
         path = mirrors.fetch(published.url, target, mirror)
         if wrong := checksums.difference(path, published.size, published.md5):
             logging.warning(
-                "%s is not the published file: %s. Taking it nevertheless, as a mirror "
-                "may have packed it anew.",
-                *(path, wrong),
+                f"{path} is not the published file: {wrong}. Taking it nevertheless, "
+                "as a mirror may have packed it anew."
             )
         return path
     target = work / published.name

@@ -48,7 +48,7 @@ def read_classes(
     Raises:
       UserError: if one can't be read, or a synset is there twice or has no words.
     """
-    synsets = synset_lists.read(synsets_file)
+    synsets = synset_lists.read_synsets(synsets_file)
     rows = (line.split("\t", 1) for line in synset_lists.read_lines(words_file))
     words = {row[0]: row[-1].strip() for row in rows}
     seen = set()
@@ -67,4 +67,4 @@ def read_classes(
 @functools.cache
 def validation_synsets() -> list[str]:
     """The synset of each of the 50,000 validation pictures, in order of numbers."""
-    return synset_lists.read(VALIDATION_FILE)
+    return synset_lists.read_synsets(VALIDATION_FILE)

@@ -8,7 +8,7 @@ from slimbase.errors import UserError
 SYNSET = re.compile(r"n\d{8}")
 
 
-def read(path: pathlib.Path) -> list[str]:
+def read_synsets(path: pathlib.Path) -> list[str]:
     """Reads a file of one synset per line.
 
     Raises:

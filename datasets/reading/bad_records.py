@@ -1,21 +1,20 @@
-"""Records that can't be used: leaving them out, and finding them after a failure."""
+"""Leaving out records that can't be used, and finding them after a failure."""
 
-import copy
+import dataclasses
 import fnmatch
 import itertools
 import pathlib
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from absl import logging
 from tqdm import tqdm
 
 from datasets.reading import check as record_check
-from datasets.reading.check import Checker, Facts
-from datasets.storage import manifests, records
+from datasets.reading.check import Checker, RecordFacts
 from datasets.storage.records import Record, Stretch
-from slimbase import files
+from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError
 from slimbase.text import counted
 
@@ -24,20 +23,20 @@ ADVICE = (
     "Delete the record file and convert the data set again; or leave out what can't be "
     "read by --skip_bad_records, which training and evaluation take."
 )
-SEARCH_SECS = 60  # As long as people wait to know the record's name.
-_MOST_TOLD = 5
+SEARCH_SECS = 60  # People wait no longer for the record's name.
+_MOST_SHOWN = 5
 
-_Read = tuple[str, Record, Facts]
+_Read = tuple[str, Record, RecordFacts]
 
 
 class Fault(NamedTuple):
     """A record that can't be used.
 
     Attributes:
-      path: of the record file.
-      position: of the record in it, from zero.
-      filename: where the picture came from, if the record tells.
-      reason: what is wrong, after "it".
+      path: the record file.
+      position: the record's number in it, from zero.
+      filename: the picture's source; empty if the record does not name it.
+      reason: the fault, in words that follow "it".
       is_label: whether only the label is wrong.
     """
 
@@ -61,38 +60,29 @@ class Fault(NamedTuple):
         }
 
 
-def faults_of(path: str, record: Record, facts: Facts) -> Iterator[Fault]:
-    """What is wrong with a record, if anything."""
+def faults_of(path: str, record: Record, facts: RecordFacts) -> Iterator[Fault]:
+    """The faults of a record, if any."""
     for reason, is_label in ((facts.fault, False), (facts.label_fault, True)):
         if reason:
             yield Fault(path, record.position, facts.filename, reason, is_label)
 
 
-def stretches(dataset: Any) -> list[Stretch]:
-    """The records to read of a `slim.dataset.Dataset`: all but those left out.
+def leave_out(
+    dataset: StoredSplit, labels_offset: int = 0
+) -> tuple[StoredSplit, list[Fault]]:
+    """Leaves out the records of a split that would stop a run.
 
-    Raises:
-      UserError: when there are no record files.
-    """
-    kept = getattr(dataset, "stretches", None)
-    return list(map(Stretch, records.record_files(dataset))) if kept is None else kept
-
-
-def leave_out(dataset: Any, labels_offset: int = 0) -> tuple[Any, list[Fault]]:
-    """Leaves out the records of a `slim.dataset.Dataset` that would stop a run.
-
-    Reads all of them, and tells what is left out. A label out of range is not left out:
+    Reads all of them, and logs what is left out. A label out of range is not left out:
     it may be the sign of a wrong option.
 
     Returns:
-      The data set without them, and what was left out. The data set's `num_lost` is
-      the number of records that the manifest lists besides, and that were not found.
+      The split without them, and what was left out.
 
     Raises:
       UserError: for a label out of range, a file that is not on this machine, or when
         nothing is left.
     """
-    paths = records.record_files(dataset)
+    paths = dataset.record_files
     if remote := [path for path in paths if not pathlib.Path(path).is_file()]:
         raise UserError(
             f"--skip_bad_records reads files of this machine, and {remote[0]} is none"
@@ -101,51 +91,51 @@ def leave_out(dataset: Any, labels_offset: int = 0) -> tuple[Any, list[Fault]]:
     start, count, faults = time.monotonic(), 0, []
     kept: list[Stretch] = []
     with tqdm(unit="record", disable=None, leave=False) as progress:
-        checked = record_check.each(paths, Checker(dataset, labels_offset))
+        checked = record_check.map_records(paths, Checker(dataset, labels_offset))
         for path, of_path in itertools.groupby(checked, lambda read: read[0]):
             found = [Stretch(path, count=0)]
             for read in of_path:
                 count += not read[1].is_last  # What has an end, and so is a record.
-                faults += _told(read, labels_offset, dataset)
+                faults += _faults_or_raise(read, labels_offset, dataset)
                 _extend(found, *read)
                 progress.update()
             kept += _whole(found)
-    left = copy.copy(dataset)
-    left.stretches = kept
-    left.num_samples = sum(stretch.count for stretch in kept)
-    left.num_lost = max(0, _num_listed(dataset) - left.num_samples - len(faults))
+    size = sum(stretch.count for stretch in kept)
+    left = dataclasses.replace(
+        dataset,
+        stretches=kept,
+        num_samples=size,
+        is_sound=True,
+        num_lost=max(0, _num_listed(dataset) - size - len(faults)),
+    )
     if left.num_lost:
         logging.warning(
             "Not found: %s that the manifest lists, behind a cut or in missing files",
             counted(left.num_lost, "record"),
         )
+    seconds = time.monotonic() - start
     logging.info(
-        "Read %s in %.1f s; left out %d%s",
-        counted(count, "record"),
-        *(time.monotonic() - start, len(faults), listed(faults)),
+        f"Read {counted(count, 'record')} in {seconds:.1f} s; left out "
+        f"{len(faults)}{listed_faults(faults)}"
     )
     if not left.num_samples:
-        raise UserError(f"{dataset.data_sources} hold no sound records{listed(faults)}")
+        raise UserError(
+            f"{dataset.data_sources} hold no sound records{listed_faults(faults)}"
+        )
     return left, faults
 
 
-def _num_listed(dataset: Any) -> int:
-    """Number of records that the manifest beside them lists; 0 without one."""
-    patterns = dataset.data_sources
-    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
-    names = [pathlib.Path(pattern).name for pattern in patterns]
-    splits = manifests.read(files.parent(patterns[0])).get("splits", {}).values()
-    return sum(
-        split["count"]
-        for split in splits
-        if any(
-            fnmatch.fnmatch(shard["name"], name)
-            for shard, name in itertools.product(split.get("shards", ()), names)
-        )
-    )
+def _num_listed(dataset: StoredSplit) -> int:
+    """Number of records by the manifest, if that lists files of this split; else 0."""
+    pattern = pathlib.Path(dataset.data_sources).name
+    shards = dataset.listed.shards
+    is_of_these = any(fnmatch.fnmatch(shard.name, pattern) for shard in shards)
+    return dataset.listed.count or 0 if is_of_these else 0
 
 
-def _told(read: _Read, labels_offset: int, dataset: Any) -> list[Fault]:
+def _faults_or_raise(
+    read: _Read, labels_offset: int, dataset: StoredSplit
+) -> list[Fault]:
     faults = list(faults_of(*read))
     for fault in faults:
         if fault.is_label:
@@ -153,7 +143,9 @@ def _told(read: _Read, labels_offset: int, dataset: Any) -> list[Fault]:
     return faults
 
 
-def _extend(found: list[Stretch], path: str, record: Record, facts: Facts) -> None:
+def _extend(
+    found: list[Stretch], path: str, record: Record, facts: RecordFacts
+) -> None:
     """Adds a record to the last stretch of its file, or begins one."""
     last = found[-1]
     if facts.fault:
@@ -168,7 +160,7 @@ def _whole(found: list[Stretch]) -> list[Stretch]:
     return [stretch for stretch in found if stretch.count]
 
 
-def listed(faults: Iterable[Fault], most: int = _MOST_TOLD) -> str:
+def listed_faults(faults: Iterable[Fault], most: int = _MOST_SHOWN) -> str:
     """The first of some faults, a line each, to follow a sentence."""
     faults = list(faults)
     lines = [f"\n  {fault}" for fault in faults[:most]]
@@ -176,18 +168,18 @@ def listed(faults: Iterable[Fault], most: int = _MOST_TOLD) -> str:
     return ":" * bool(lines) + "".join(lines) + (f"\n  {rest} more" if rest > 0 else "")
 
 
-def tell(dataset: Any, labels_offset: int = 0) -> None:
+def raise_first(dataset: StoredSplit, labels_offset: int = 0) -> None:
     """Looks for the first record that stops a run, for a minute at most.
 
     Raises:
       UserError: naming it. Returns if there seems to be none, or it takes longer.
     """
-    if hasattr(dataset, "stretches"):  # What was left in is sound.
+    if dataset.is_sound:
         return
-    paths = [p for p in records.record_files(dataset) if pathlib.Path(p).is_file()]
+    paths = [path for path in dataset.record_files if pathlib.Path(path).is_file()]
     end = time.monotonic() + SEARCH_SECS
     logging.info("Looking for the record that stopped the run")
-    for read in record_check.each(paths, Checker(dataset, labels_offset)):
+    for read in record_check.map_records(paths, Checker(dataset, labels_offset)):
         for fault in faults_of(*read):
             raise error_of(fault, labels_offset, dataset.num_classes)
         if time.monotonic() > end:
@@ -203,7 +195,7 @@ def error_of(fault: Fault, labels_offset: int, num_classes: int) -> UserError:
 
 
 def label_error(what: str, labels_offset: int, num_classes: int) -> UserError:
-    """The error for a label out of range, which `what` tells."""
+    """The error for a label out of range, which `what` names."""
     return UserError(
         f"{what}. The data set has {num_classes} classes, and --labels_offset is "
         f"{labels_offset}: check --dataset_name, labels.txt and --labels_offset."

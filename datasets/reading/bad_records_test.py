@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import logging
-import types
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from datasets import testing
 from datasets.reading import bad_records, pipeline
 from datasets.storage.records import Stretch
-from datasets.testing import TINY, damage, record, shard
+from datasets.testing import damage, record, shard
 from slimbase.errors import UserError
 from slimbase.graph import classic_graph
 
@@ -24,10 +23,7 @@ def damaged(tmp_path):
         tmp_path, [0, 1, TEXT, 3, 4], [5, 6, 7], [b"text", 9, TEXT, 11, 12, 13]
     )
     damage(shard(tmp_path, 1, 3))
-    # Not by get_split, which counts.
-    dataset = TINY.get_split("train", "")
-    dataset.data_sources = str(tmp_path / "tiny_train-*")
-    return dataset
+    return testing.open_tiny(tmp_path)
 
 
 GOOD = [0, 1, 3, 4, 5, 6, 9, 11, 12, 13]
@@ -65,7 +61,8 @@ def test_bad_records_are_left_out_and_told(damaged, tmp_path, caplog):
     assert "left out 4" in caplog.text
     for fault in faults:
         assert str(fault) in caplog.text
-    assert not hasattr(damaged, "stretches")
+    assert len(damaged.stretches) == 3
+    assert not damaged.is_sound
 
 
 def test_evaluation_reads_the_rest_and_knows_the_places(damaged):
@@ -108,9 +105,7 @@ def test_training_reads_the_rest_each_once(damaged, count):
 def test_a_damaged_length_ends_the_file_alone(tmp_path):
     testing.write(tmp_path, [0, 1, 2], [3, 4])
     damage(shard(tmp_path, 0, 2), len(record(0)) + 16)
-    dataset = TINY.get_split("train", "")
-    dataset.data_sources = str(tmp_path / "tiny_train-*")
-    left, [fault] = bad_records.leave_out(dataset)
+    left, [fault] = bad_records.leave_out(testing.open_tiny(tmp_path))
     assert numbers_and_positions(left)[0] == [0, 3, 4]
     assert fault.position == 1
     assert "length is damaged" in fault.reason
@@ -118,7 +113,7 @@ def test_a_damaged_length_ends_the_file_alone(tmp_path):
 
 @pytest.mark.parametrize("loss", ["cut", "missing", "none"])
 def test_records_of_the_manifest_that_are_not_found_are_counted(tmp_path, caplog, loss):
-    dataset = testing.write(tmp_path, [0, 1, 2, 3], [4])
+    testing.write(tmp_path, [0, 1, 2, 3], [4])
     cut, whole = shard(tmp_path, 0, 2), shard(tmp_path, 1, 2)
     listed = {"count": 5, "shards": [{"name": cut.name}, {"name": whole.name}]}
     other = {"count": 7, "shards": [{"name": "tiny_test-00-of-01"}]}
@@ -128,7 +123,7 @@ def test_records_of_the_manifest_that_are_not_found_are_counted(tmp_path, caplog
         cut.write_bytes(cut.read_bytes()[: len(record(0)) + 30])
     elif loss == "missing":
         cut.unlink()
-    left, faults = bad_records.leave_out(dataset)
+    left, faults = bad_records.leave_out(testing.open_tiny(tmp_path))
     expected = {"cut": (2, 1, 2), "missing": (1, 0, 4), "none": (5, 0, 0)}[loss]
     assert (left.num_samples, len(faults), left.num_lost) == expected
     told = f"Not found: {left.num_lost} records that the manifest lists"
@@ -139,8 +134,8 @@ def test_records_without_a_label_are_left_out(tmp_path):
     example = tf.train.Example.FromString(record(1))
     del example.features.feature["image/class/label"]
     testing.write(tmp_path, [0, example.SerializeToString(), 2])
-    unlabelled = dataclasses.replace(TINY, missing_label=-1)
-    left, [fault] = bad_records.leave_out(unlabelled.get_split("train", str(tmp_path)))
+    unlabelled = testing.open_tiny(tmp_path, missing_label=-1)
+    left, [fault] = bad_records.leave_out(unlabelled)
     assert fault.position == 1
     assert fault.reason == "it has no label in image/class/label"
     assert left.num_samples == 2
@@ -172,11 +167,11 @@ def test_nothing_left_is_told(tmp_path):
     assert str(error.value).endswith("\n  4 more")
 
 
-def test_files_elsewhere_are_told(tmp_path, monkeypatch):
+def test_files_elsewhere_are_refused():
     path = "gs://bucket/tiny_train-00"
-    monkeypatch.setattr(bad_records.records, "record_files", lambda dataset: [path])
+    dataset = dataclasses.replace(testing.open_tiny(), record_files=[path])
     with pytest.raises(UserError, match=f"this machine, and {path} is none"):
-        bad_records.leave_out(types.SimpleNamespace())
+        bad_records.leave_out(dataset)
 
 
 # Told after a failure
@@ -237,9 +232,8 @@ def test_the_label_of_a_failure_is_named(tmp_path, read):
 @pytest.mark.parametrize("read", ["train", "eval"])
 def test_another_size_than_the_sets_is_named(tmp_path, read):
     """TensorFlow's own error has nothing to say of pictures."""
-    tiny = dataclasses.replace(TINY, image_shape=(2, 2, 3))
     testing.write(tmp_path, [0, record(1, content=testing.png(1, (3, 5)))])
-    told = run(tiny.get_split("train", str(tmp_path)), read)
+    told = run(testing.open_tiny(tmp_path, image_shape=(2, 2, 3)), read)
     assert "record 1 of" in told
     assert "its picture has 5x3 pixels instead of 2x2" in told
 
@@ -268,6 +262,6 @@ def test_what_no_record_explains_stays_as_it_is(tmp_path):
 
 def test_what_is_listed_is_short(tmp_path):
     faults = [bad_records.Fault("p", i, "", "why") for i in range(np.int64(8))]
-    assert bad_records.listed([]) == ""
-    assert bad_records.listed(faults[:1]) == ":\n  record 0 of p: why"
-    assert bad_records.listed(faults).endswith("record 4 of p: why\n  3 more")
+    assert bad_records.listed_faults([]) == ""
+    assert bad_records.listed_faults(faults[:1]) == ":\n  record 0 of p: why"
+    assert bad_records.listed_faults(faults).endswith("record 4 of p: why\n  3 more")

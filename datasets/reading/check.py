@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from datasets.storage import records
 from datasets.storage.records import Record
+from datasets.storage.split import StoredSplit
 from slimbase import parallel
 from slimbase.errors import reason
 from slimbase.graph import session_config
@@ -27,16 +28,16 @@ _PNG_SIZE = struct.Struct(">16xII")  # After signature, length and name of IHDR.
 T = TypeVar("T")
 
 
-class Facts(NamedTuple):
-    """What a record holds, as far as it tells.
+class RecordFacts(NamedTuple):
+    """The content of a record, as far as it is known.
 
     Attributes:
-      fault: why a run stops at it or misreads it; empty if it is sound.
+      fault: why a run stops at the record or misreads it; empty if it is sound.
       label_fault: why its label, one integer, can't be used; empty if it can.
-      label: number of its class, not less any offset.
-      filename: where the picture came from.
+      label: number of its class; no offset is subtracted.
+      filename: the picture's source.
       encoded: the picture.
-      size: its height and width, if known.
+      size: height and width of the picture, if known.
     """
 
     fault: str = ""
@@ -48,16 +49,18 @@ class Facts(NamedTuple):
 
 
 class Checker:
-    """Tells whether TensorFlow can make picture and label of a record.
+    """Finds out whether TensorFlow can read picture and label of a record.
 
     May be called from several threads.
     """
 
-    def __init__(self, dataset: Any, labels_offset: int = 0, strict: bool = False):
-        """Checks records of a `slim.dataset.Dataset`.
+    def __init__(
+        self, dataset: StoredSplit, labels_offset: int = 0, strict: bool = False
+    ):
+        """Checks records of one split.
 
         Args:
-          dataset: whose decoder has items image and label.
+          dataset: the split.
           labels_offset: the least label that there may be.
           strict: whether to find fault with what no run stops at, too: JPEGs that
             TensorFlow makes noise of, and records without a label.
@@ -75,16 +78,16 @@ class Checker:
                 [tf.shape(image), tf.reshape(label, []), image.op], [content]
             )
 
-    def __call__(self, record: Record) -> Facts:
-        """What there is to say about a record, corrupt or not."""
+    def __call__(self, record: Record) -> RecordFacts:
+        """Checks a record, corrupt or not."""
         if record.content is None:
-            return Facts(f"it is corrupt: {record.problem}")
+            return RecordFacts(f"it is corrupt: {record.problem}")
         features = _features(record.content)
         if features is None:
-            return Facts("it is no tf.train.Example")
+            return RecordFacts("it is no tf.train.Example")
         labels = list(features["image/class/label"].int64_list.value)
         encoded = _first(features["image/encoded"])
-        facts = Facts(
+        facts = RecordFacts(
             label=labels[0] if len(labels) == 1 else None,
             filename=_text(features["image/filename"]),
             encoded=encoded,
@@ -107,8 +110,8 @@ class Checker:
             return facts._replace(label_fault=out_of_range(facts.label, self._labels))
         return facts
 
-    def _decoded(self, content: bytes, facts: Facts) -> Facts:
-        """As TensorFlow has it, which knows the label where a record tells none."""
+    def _decoded(self, content: bytes, facts: RecordFacts) -> RecordFacts:
+        """Completes `facts` by TensorFlow, which knows the label of records without."""
         try:
             shape, label, _ = self._decode(content)
         except tf.errors.OpError as error:
@@ -131,13 +134,13 @@ def out_of_range(label: int, labels: range) -> str:
 
 
 def filename_of(content: bytes) -> str:
-    """Where the picture of a record came from; empty if it does not tell."""
+    """The source of a record's picture; empty if the record does not name it."""
     features = _features(content)
     return "" if features is None else _text(features["image/filename"])
 
 
 def _size_of(encoded: bytes) -> tuple[int, int] | None:
-    """Height and width of a JPEG or PNG by its header; None if it does not tell."""
+    """Height and width of a JPEG or PNG by its header; None if that lacks them."""
     if encoded.startswith(b"\x89PNG") and len(encoded) >= _PNG_SIZE.size:
         width, height = _PNG_SIZE.unpack_from(encoded)
         return height, width
@@ -150,12 +153,12 @@ def _size_of(encoded: bytes) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def each(
+def map_records(
     paths: Iterable[str],
     function: Callable[[Record], T],
     threads: int | None = None,
 ) -> Iterator[tuple[str, Record, T]]:
-    """What `function` gives for each record of some files, in order.
+    """Applies `function` to each record of some files, in order.
 
     Args:
       paths: local record files.
@@ -170,7 +173,7 @@ def each(
     """
     threads = threads or os.cpu_count() or 1
 
-    def apply(of_path):
+    def apply(of_path: tuple[str, list[Record]]) -> list[tuple[str, Record, T]]:
         path, chunk = of_path
         return [(path, r._replace(content=None), function(r)) for r in chunk]
 
@@ -182,7 +185,7 @@ def each(
 def _chunks(paths: Iterable[str]) -> Iterator[tuple[str, list[Record]]]:
     for path in paths:
         chunk, size = [], 0
-        for record in records.read(path):
+        for record in records.read_records(path):
             chunk.append(record)
             size += len(record.content or b"")
             if len(chunk) == _RECORDS_AT_ONCE or size > _BYTES_AT_ONCE:
@@ -208,12 +211,12 @@ def _first(feature: tf.train.Feature) -> bytes:
 
 
 def _is_flawless_jpeg(encoded: bytes) -> bool:
-    """Whether TensorFlow, which is slower, need not judge it."""
+    """Whether there is no need for TensorFlow's slower check."""
     return encoded.startswith(_JPEG) and not decode.jpeg_complaint(encoded)
 
 
 def _damage(encoded: bytes) -> str:
-    """What TensorFlow's decoder goes over."""
+    """The damage of a JPEG that TensorFlow's decoder ignores; empty if none."""
     if not encoded.startswith(_JPEG):
         return ""
     try:

@@ -1,6 +1,5 @@
 import dataclasses
 import io
-import types
 
 import numpy as np
 import pytest
@@ -8,13 +7,16 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from PIL import Image
 
-from datasets import mnist, testing
+from datasets import testing
+from datasets.dataset_factory import DATASETS
 from datasets.reading import check as record_check
 from datasets.reading.check import Checker
+from datasets.storage.manifests import Manifest
 from datasets.storage.records import Record
-from datasets.testing import TINY, png, record
+from datasets.testing import png, record
 from slimbase.errors import UserError
 
+MNIST = DATASETS["mnist"].find_split("train", Manifest())
 NO_LABEL = "it has no label in image/class/label"
 
 
@@ -36,7 +38,7 @@ def example(**features):
 
 
 def look(content, dataset=None, **options):
-    checker = Checker(dataset or TINY.get_split("train", ""), **options)
+    checker = Checker(dataset or testing.open_tiny(), **options)
     return checker(Record(0, 0, content))
 
 
@@ -92,7 +94,7 @@ def test_faults_are_told_in_a_line(content, fault):
 
 
 def test_corrupt_record_is_told():
-    checker = Checker(TINY.get_split("train", ""))
+    checker = Checker(testing.open_tiny())
     facts = checker(Record(0, 0, None, "its content is damaged"))
     assert facts.fault == "it is corrupt: its content is damaged"
 
@@ -114,12 +116,12 @@ def test_labels_out_of_range_are_told(label, offset, told):
 
 def test_label_that_is_missing_is_the_data_sets_own():
     content = example(image__encoded=[png(1)])
-    assert look(content).label == TINY.missing_label
+    assert look(content).label == testing.TINY.missing_label
     assert look(content, strict=True).fault == NO_LABEL
 
 
 def test_label_that_is_missing_and_is_none_is_told():
-    unlabelled = dataclasses.replace(TINY, missing_label=-1).get_split("train", "")
+    unlabelled = testing.open_tiny(missing_label=-1)
     content = example(image__encoded=[png(1)])
     facts = look(content, unlabelled)
     assert (facts.fault, facts.label_fault, facts.label) == (NO_LABEL, "", None)
@@ -132,7 +134,7 @@ def test_label_that_is_missing_and_is_none_is_told():
     [((28, 28), ""), ((14, 56), "has 56x14 pixels instead of 28x28"), ((5, 5), "5x5")],
 )
 def test_pictures_of_a_set_of_one_size_must_have_it(size, fault):
-    facts = look(record(1, content=png(9, size)), mnist.get_split("train", ""))
+    facts = look(record(1, content=png(9, size)), MNIST)
     assert fault in facts.fault
     assert bool(facts.fault) == bool(fault)
 
@@ -142,7 +144,7 @@ def test_raw_pixels_are_a_picture(size, is_sound):
     content = example(
         image__encoded=[bytes(size)], image__format=[b"raw"], image__class__label=[1]
     )
-    facts = look(content, mnist.get_split("train", ""))
+    facts = look(content, MNIST)
     assert bool(facts.fault) != is_sound
     assert facts.size == ((28, 28) if is_sound else None)
 
@@ -167,7 +169,9 @@ def test_names_that_are_no_text_are_shown():
 def test_all_records_are_given_in_order(tmp_path, threads):
     testing.write(tmp_path, range(70), [], range(70, 75))
     paths = [str(testing.shard(tmp_path, i, 3)) for i in range(3)]
-    read = list(record_check.each(paths, lambda r: len(r.content or b""), threads))
+    read = list(
+        record_check.map_records(paths, lambda r: len(r.content or b""), threads)
+    )
     places = [(path, record.position) for path, record, _ in read]
     assert places == [
         *((paths[0], i) for i in range(70)),
@@ -180,7 +184,9 @@ def test_all_records_are_given_in_order(tmp_path, threads):
 def test_reading_stops_where_nobody_wants_more(tmp_path):
     testing.write(tmp_path, range(1000))
     seen = []
-    reading = record_check.each([str(testing.shard(tmp_path, 0, 1))], seen.append)
+    reading = record_check.map_records(
+        [str(testing.shard(tmp_path, 0, 1))], seen.append
+    )
     next(reading)
     reading.close()
     assert len(seen) < 500
@@ -188,7 +194,7 @@ def test_reading_stops_where_nobody_wants_more(tmp_path):
 
 def test_errors_reach_who_reads(tmp_path):
     with pytest.raises(UserError, match="cannot read"):
-        list(record_check.each([str(tmp_path / "none")], len))
+        list(record_check.map_records([str(tmp_path / "none")], len))
 
 
 def test_decoders_of_other_keys_decide_themselves():
@@ -202,7 +208,7 @@ def test_decoders_of_other_keys_decide_themselves():
     }
     decoder = slim.tfexample_decoder.TFExampleDecoder(keys, items)
     items["image"]._decode = lambda content, _: tf.io.decode_png(content, 3)
-    dataset = types.SimpleNamespace(decoder=decoder, num_classes=5)
+    dataset = dataclasses.replace(testing.open_tiny(), decoder=decoder)
     facts = look(example(picture=[png(1)], number=[3]), dataset)
     assert (facts.fault, facts.label, facts.size) == ("", 3, (2, 2))
     assert look(example(picture=[b"text"], number=[3]), dataset).fault

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from datasets.reading import bad_records, streams
 from datasets.reading.streams import Share
-from datasets.storage.records import record_files as record_files
+from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError, reason
 from slimbase.graph import session_config
 
@@ -28,10 +28,14 @@ Preprocess = Callable[..., tf.Tensor]
 _as_it_is = tf.autograph.experimental.do_not_convert
 
 
-def _decoded(dataset, serialized, labels_offset, encoded=False):
+def _decoded(
+    dataset: StoredSplit,
+    serialized: tf.Tensor,
+    labels_offset: int,
+    encoded: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
     # Records may hold pictures that are no files (raw pixels), where sizes are known.
-    decoder = getattr(dataset, "encoded_decoder", None) if encoded else None
-    decoder = decoder or dataset.decoder
+    decoder = (dataset.encoded_decoder if encoded else None) or dataset.decoder
     image, label = decoder.decode(serialized, ["image", "label"])
     label = tf.cast(label, tf.int64) - labels_offset
     classes = dataset.num_classes - labels_offset
@@ -43,7 +47,7 @@ def _decoded(dataset, serialized, labels_offset, encoded=False):
         return image, tf.identity(label)
 
 
-def _options(deterministic):
+def _options(deterministic: bool) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = deterministic
     # There is nothing to tune, and the thread that would can keep sessions from closing
@@ -53,7 +57,7 @@ def _options(deterministic):
 
 
 def train_batches(
-    dataset: Any,
+    dataset: StoredSplit,
     preprocess: Preprocess,
     batch_size: int,
     *,
@@ -68,7 +72,7 @@ def train_batches(
     """Shuffled, distorted, endless batches.
 
     Args:
-      dataset: a `slim.dataset.Dataset` of TFRecord files with items image and label.
+      dataset: the split to read.
       preprocess: `f(image, seed=...)`, image a decoded `[height, width, channels]`
         uint8 picture and seed `[2]` int64.
       batch_size: pictures per batch.
@@ -91,14 +95,15 @@ def train_batches(
     Raises:
       UserError: when there are no records.
     """
-    stretches = bad_records.stretches(dataset)
     if not dataset.num_samples:
-        paths = ", ".join(dict.fromkeys(stretch.path for stretch in stretches))
+        paths = ", ".join(dict.fromkeys(stretch.path for stretch in dataset.stretches))
         raise UserError(f"there are no records in {paths}. {_CONVERT_AGAIN}")
-    shares = streams.shares(stretches, *shard)
+    shares = streams.shares(dataset.stretches, *shard)
 
     @_as_it_is
-    def example(serialized, picture_seed):
+    def example(
+        serialized: tf.Tensor, picture_seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = _decoded(dataset, serialized, labels_offset, takes_encoded)
         return preprocess(image, seed=picture_seed), label
 
@@ -107,7 +112,7 @@ def train_batches(
         streams.slices(shares)
         .shuffle(len(shares), seed)
         .interleave(
-            _as_it_is(lambda *share: streams.read(Share(*share), shard[1])),
+            _as_it_is(lambda *share: streams.read_share(Share(*share), shard[1])),
             cycle_length=at_once,
             num_parallel_calls=at_once,
         )
@@ -137,9 +142,10 @@ class EvalBatch(NamedTuple):
     Attributes:
       images: what preprocessing made of them, `[batch, ...]`.
       labels: int64 `[batch]`.
-      filenames: of the pictures; strings `[batch]`, empty where records do not tell.
-      record_files: they are in; strings `[batch]`.
-      positions: in these files; int64 `[batch]`, from zero.
+      filenames: the pictures' sources, strings `[batch]`; empty where records do not
+        name them.
+      record_files: the files that the records are in, strings `[batch]`.
+      positions: the records' numbers in these files, int64 `[batch]`, from zero.
     """
 
     images: Any
@@ -150,7 +156,7 @@ class EvalBatch(NamedTuple):
 
 
 def labels(
-    dataset: Any, most: int | None = None
+    dataset: StoredSplit, most: int | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Reads labels alone: all, or the first `most` of each file.
 
@@ -162,13 +168,15 @@ def labels(
     """
 
     @_as_it_is
-    def label(path, position, serialized):
+    def label(
+        path: tf.Tensor, position: tf.Tensor, serialized: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         [label] = dataset.decoder.decode(serialized, ["label"])
         return path, position, tf.cast(tf.reshape(label, []), tf.int64)
 
     config = session_config(on_cpu=True)
     with tf.Graph().as_default(), tf.Session(config=config) as session:
-        located = streams.located(bad_records.stretches(dataset), most)
+        located = streams.located(dataset.stretches, most)
         batches = located.map(label, 2).batch(_LABELS_AT_ONCE)
         [batch] = next_batches(batches, 1)
         session.run(tf.tables_initializer())
@@ -181,7 +189,7 @@ def labels(
 
 
 def eval_batches(
-    dataset: Any,
+    dataset: StoredSplit,
     preprocess: Preprocess,
     batch_size: int,
     *,
@@ -198,13 +206,15 @@ def eval_batches(
     filename = {"image/filename": tf.io.FixedLenFeature([], tf.string, "")}
 
     @_as_it_is
-    def example(path, position, serialized):
+    def example(
+        path: tf.Tensor, position: tf.Tensor, serialized: tf.Tensor
+    ) -> EvalBatch:
         image, label = _decoded(dataset, serialized, labels_offset)
         name = tf.io.parse_single_example(serialized, filename)["image/filename"]
         return EvalBatch(preprocess(image), label, name, path, position)
 
     return (
-        streams.located(bad_records.stretches(dataset))
+        streams.located(dataset.stretches)
         .map(example, num_threads)
         .batch(batch_size)
         .prefetch(2)
@@ -213,7 +223,7 @@ def eval_batches(
 
 
 def read_pictures(
-    dataset: Any, places: Iterable[tuple[str, int]]
+    dataset: StoredSplit, places: Iterable[tuple[str, int]]
 ) -> dict[tuple[str, int], Any]:
     """The decoded uint8 pictures at some (record file, position)s, by these."""
     wanted: dict[str, list[int]] = {}
@@ -228,7 +238,7 @@ def read_pictures(
                     tf.equal(position, tf.constant(these, tf.int64))
                 )
             )
-            kept = [s for s in bad_records.stretches(dataset) if s.path == path]
+            kept = [s for s in dataset.stretches if s.path == path]
             records = streams.located(kept).filter(of_these)
             _, position, record = tf.data.make_one_shot_iterator(records).get_next()
             [image] = dataset.decoder.decode(record, ["image"])
@@ -249,12 +259,14 @@ def next_batches(batches: tf.data.Dataset, count: int) -> list[Any]:
 
 
 @contextlib.contextmanager
-def explained_errors(dataset: Any = None, labels_offset: int = 0) -> Iterator[None]:
+def explained_errors(
+    dataset: StoredSplit | None = None, labels_offset: int = 0
+) -> Iterator[None]:
     """Turns what bad records do to a session into errors for the user.
 
     Args:
-      dataset: what is read, a `slim.dataset.Dataset`. With it, the record is looked for
-        in its files, for a minute at most, and named.
+      dataset: the split that is read. With it, the record is looked for in its files,
+        for a minute at most, and named.
       labels_offset: subtracted from every label.
 
     Raises:
@@ -263,16 +275,16 @@ def explained_errors(dataset: Any = None, labels_offset: int = 0) -> Iterator[No
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-        told = _what_happened(error)
-        if dataset is not None and (told or _READING in str(error)):
-            bad_records.tell(dataset, labels_offset)
-        if not told:
+        message = _message(error)
+        if dataset is not None and (message or _READING in str(error)):
+            bad_records.raise_first(dataset, labels_offset)
+        if not message:
             raise
-        raise UserError(told) from error
+        raise UserError(message) from error
 
 
-def _what_happened(error: tf.errors.OpError) -> str | None:
-    """What an error says of records; None if it is about something else."""
+def _message(error: tf.errors.OpError) -> str | None:
+    """Describes an error about records; None for one about something else."""
     if isinstance(error, tf.errors.DataLossError):
         return f"a record file is corrupt: {reason(error.message)}. {_CONVERT_AGAIN}"
     if label := re.search(rf"{_OUT_OF_RANGE}\]? \[?(-?\d+)", error.message):

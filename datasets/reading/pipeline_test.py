@@ -1,7 +1,7 @@
+import dataclasses
 import functools
 import io
 import os
-import types
 
 import numpy as np
 import pytest
@@ -9,8 +9,10 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from PIL import Image
 
-from datasets import cifar10, registry, testing
-from datasets.reading import bad_records, pipeline, streams
+from datasets import registry, testing
+from datasets.dataset_factory import DATASETS
+from datasets.reading import pipeline, streams
+from datasets.storage.manifests import read_manifest
 from datasets.testing import NUM_CLASSES, TINY, png, record
 from preprocessing.preprocessing_factory import get_preprocessing
 from slimbase.errors import UserError
@@ -70,14 +72,12 @@ def read_train(dataset, steps, batch_size=4, **arguments):
 
 
 def test_files_are_all_that_match_once_and_in_order(tmp_path):
-    for name in ("b-1", "a-2", "a-1", "c-1"):
+    names = ["tiny_train-1", "tiny_train-2", "tiny_train-b"]
+    for name in (*names[::-1], "tiny_test-1", "a_tiny_train-1"):
         (tmp_path / name).touch()
-    sources = [f"{tmp_path}/b-*", f"{tmp_path}/a-*", f"{tmp_path}/?-1"]
-    dataset = types.SimpleNamespace(data_sources=sources)
-    found = pipeline.record_files(dataset)
-    assert found == [f"{tmp_path}/{name}" for name in ("a-1", "a-2", "b-1", "c-1")]
-    dataset.data_sources = f"{tmp_path}/a-*"
-    assert pipeline.record_files(dataset) == found[:2]
+    dataset = testing.open_tiny(tmp_path)
+    assert dataset.record_files == [f"{tmp_path}/{name}" for name in names]
+    assert [stretch.path for stretch in dataset.stretches] == dataset.record_files
 
 
 @pytest.mark.parametrize(
@@ -86,18 +86,16 @@ def test_files_are_all_that_match_once_and_in_order(tmp_path):
 def test_without_files_it_is_told_what_there_is(tmp_path, names, told):
     for name in names:
         (tmp_path / name).touch()
-    dataset = TINY.get_split("train", str(tmp_path))
     with pytest.raises(UserError) as error:
-        pipeline.record_files(dataset)
+        TINY.open_split("train", read_manifest(tmp_path))
     message = str(error.value)
     assert f"match {tmp_path}/tiny_train-*: {tmp_path} holds {told}. " in message
     assert "--dataset_split_name" in message
 
 
 def test_missing_directory_is_told(tmp_path):
-    dataset = TINY.get_split("train", str(tmp_path / "none"))
     with pytest.raises(UserError, match=rf"there is no directory {tmp_path}/none\."):
-        pipeline.record_files(dataset)
+        TINY.open_split("train", read_manifest(tmp_path / "none"))
 
 
 # Evaluation
@@ -277,7 +275,7 @@ def test_workers_see_each_picture_once_in_an_epoch(write, files, count):
 
 
 def test_workers_read_whole_files_as_far_as_they_go_round(write):
-    stretches = bad_records.stretches(write(*([i] for i in range(5))))
+    stretches = write(*([i] for i in range(5))).stretches
     shares = [streams.shares(stretches, index, 2) for index in (0, 1)]
     whole = [[share.path[-7] for share in s if share.step == 1] for s in shares]
     assert whole == [["0", "2"], ["1", "3"]]
@@ -336,13 +334,14 @@ def test_encoded_pictures_give_the_batches_that_decoded_ones_give(write):
     expected, expected_labels = trained(dataset)
     np.testing.assert_array_equal(labels, expected_labels)
     np.testing.assert_allclose(images, expected, atol=0.02)  # Some decoded smaller.
-    del dataset.encoded_decoder  # As a data set of someone's own has none.
+    # As a data set of someone's own may have none.
+    dataset = dataclasses.replace(dataset, encoded_decoder=None)
     np.testing.assert_array_equal(trained(dataset, takes_encoded=True)[0], expected)
 
 
 def test_pictures_of_one_shape_are_decoded():
     # They may be raw pixels.
-    assert cifar10.get_split("train", "").encoded_decoder is None
+    assert DATASETS["cifar10"].encoded_decoder() is None
 
 
 def test_items_of_a_data_set_of_ones_own_are_decoded_by_it():

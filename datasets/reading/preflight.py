@@ -1,9 +1,8 @@
-"""What can be told of a split before the first step."""
+"""Checks of a split before the first step."""
 
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -12,29 +11,24 @@ from datasets.reading import bad_records, pipeline
 from datasets.reading import check as record_check
 from datasets.reading.bad_records import Fault
 from datasets.storage import manifests, records
+from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError
 
-_READ_BYTES = 1 << 30  # Of larger splits, a look at each file has to do.
+_READ_BYTES = 1 << 30  # Of larger splits, the first records of each file are read.
 _LOOKED_AT = 16  # Records of each file.
 
 
 def prepare(
-    dataset: Any,
-    labels_offset: int,
-    dataset_dir: str,
-    split_name: str,
-    skip_bad_records: bool = False,
-) -> tuple[Any, list[Fault]]:
+    dataset: StoredSplit, labels_offset: int, skip_bad_records: bool = False
+) -> tuple[StoredSplit, list[Fault]]:
     """Checks the labels of a split, and leaves out its bad records if that is wanted.
 
     Labels are known from the manifest, or else read: all of a split below 1 GiB, of
     others the first ones of each file.
 
     Args:
-      dataset: the split, a `slim.dataset.Dataset`.
+      dataset: the split.
       labels_offset: what is subtracted from every label.
-      dataset_dir: of the manifest, if there is one.
-      split_name: as the manifest has it.
       skip_bad_records: whether to leave out what can't be read, which takes reading it.
 
     Returns:
@@ -45,10 +39,10 @@ def prepare(
     """
     if skip_bad_records:
         return bad_records.leave_out(dataset, labels_offset)
-    _check_files(dataset_dir, split_name)
-    is_small = _check_frames(records.record_files(dataset))
-    counts = _listed_counts(dataset, dataset_dir, split_name)
-    if counts is None:
+    _check_files(dataset)
+    is_small = _check_frames(dataset.record_files)
+    counts = dataset.listed.per_class
+    if not counts or sum(counts) != dataset.num_samples:  # Of other records, if any.
         _check_labels(dataset, labels_offset, None if is_small else _LOOKED_AT)
         return dataset, []
     labels = range(labels_offset, dataset.num_classes)
@@ -56,31 +50,33 @@ def prepare(
         if count and label not in labels:
             _check_labels(dataset, labels_offset, secs=bad_records.SEARCH_SECS)
             raise bad_records.label_error(
-                f"{manifests.FILENAME} of {dataset_dir} lists pictures: "
+                f"{manifests.FILENAME} of {dataset.directory} lists pictures: "
                 f"{record_check.out_of_range(label, labels)}",
-                *(labels_offset, dataset.num_classes),
+                labels_offset,
+                dataset.num_classes,
             )
     return dataset, []
 
 
-def _check_files(dataset_dir: str, split: str) -> None:
+def _check_files(dataset: StoredSplit) -> None:
     """Refuses a split that has lost files since its manifest was written."""
-    listed = manifests.read(dataset_dir).get("splits", {}).get(split, {})
-    for shard in listed.get("shards", ()):
-        path = tf.io.gfile.join(dataset_dir, shard["name"])
+    for shard in dataset.listed.shards:
+        if shard.bytes is None:
+            continue
+        path = tf.io.gfile.join(dataset.directory, shard.name)
         there = tf.io.gfile.exists(path)
-        if there and tf.io.gfile.stat(path).length == shard["bytes"]:
+        if there and tf.io.gfile.stat(path).length == shard.bytes:
             continue
         what = "is not as it was written" if there else "is missing"
         raise UserError(
-            f"{path} {what}: {manifests.FILENAME} lists it with {shard['bytes']:,} "
+            f"{path} {what}: {manifests.FILENAME} lists it with {shard.bytes:,} "
             "bytes. Convert the data set again, or go on with what is left by "
             "--skip_bad_records."
         )
 
 
 def _check_frames(paths: Sequence[str]) -> bool:
-    """Whether these are small files of this machine, of which all records end.
+    """Whether these are small files of this machine; raises where one is cut short.
 
     A damaged length may make TensorFlow's reader end the process for want of memory.
     """
@@ -93,17 +89,11 @@ def _check_frames(paths: Sequence[str]) -> bool:
     return is_small
 
 
-def _listed_counts(dataset: Any, dataset_dir: str, split: str) -> list[int] | None:
-    """Pictures of each class by the manifest, if that is about these records."""
-    listed: Any = manifests.read(dataset_dir)
-    for key in ("splits", split, "per_class"):
-        listed = listed.get(key) if isinstance(listed, Mapping) else None
-    is_counts = isinstance(listed, list) and all(isinstance(c, int) for c in listed)
-    return listed if is_counts and sum(listed) == dataset.num_samples else None
-
-
 def _check_labels(
-    dataset: Any, labels_offset: int, most: int | None = None, secs: float = np.inf
+    dataset: StoredSplit,
+    labels_offset: int,
+    most: int | None = None,
+    secs: float = np.inf,
 ) -> None:
     """Reads labels, at most `most` of each file, and for about `secs` at most.
 
@@ -125,10 +115,12 @@ def _check_labels(
             return
 
 
-def _fault(dataset: Any, labels_offset: int, path: str, position: int) -> Fault | None:
+def _fault(
+    dataset: StoredSplit, labels_offset: int, path: str, position: int
+) -> Fault | None:
     """What is wrong with a record; None for those of files on other machines."""
     if not pathlib.Path(path).is_file():
         return None
-    record = next(r for r in records.read(path) if r.position == position)
+    record = next(r for r in records.read_records(path) if r.position == position)
     facts = record_check.Checker(dataset, labels_offset)(record)
     return next(bad_records.faults_of(path, record, facts), None)

@@ -1,5 +1,6 @@
 """Streams of serialized records, of `tf.data`."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -8,7 +9,7 @@ from datasets.storage.records import Stretch
 
 _READ_BUFFER_BYTES = 256 << 10
 
-# See input_pipeline.
+# See `pipeline`.
 _as_it_is = tf.autograph.experimental.do_not_convert
 
 
@@ -16,12 +17,12 @@ class Share(NamedTuple):
     """The records of a stretch that one worker reads: all, or each so many-th.
 
     Attributes:
-      path: see `Stretch`, as `position`, `offset` and `count`.
-      position: int64, as all that follow.
-      offset: in bytes.
-      count: of the stretch.
-      first: of the records to read, from the begin of the stretch.
-      step: from one of them to the next.
+      path: the record file; see `Stretch`.
+      position: number of the stretch's first record, int64 as all that follow.
+      offset: the stretch's begin, in bytes.
+      count: number of records of the stretch.
+      first: the first record to read, counted from the stretch's begin.
+      step: distance from one record to read to the next.
     """
 
     path: Any
@@ -32,7 +33,7 @@ class Share(NamedTuple):
     step: Any = 1
 
 
-def shares(stretches: list[Stretch], index: int, count: int) -> list[Share]:
+def shares(stretches: Sequence[Stretch], index: int, count: int) -> list[Share]:
     """What worker `index` of `count` reads: nothing that another one reads.
 
     Workers have as many whole files each; of the files that remain, each record goes to
@@ -53,15 +54,15 @@ def shares(stretches: list[Stretch], index: int, count: int) -> list[Share]:
     return shares
 
 
-def slices(tuples: list[Any]) -> tf.data.Dataset:
+def slices(tuples: Sequence[Any]) -> tf.data.Dataset:
     """A data set of named tuples of a path and integers."""
     paths, *integers = zip(*tuples, strict=True)
     columns = [tf.constant(column, tf.int64) for column in integers]
     return tf.data.Dataset.from_tensor_slices((list(paths), *columns))
 
 
-def read(share: Share, workers: int = 1) -> tf.data.Dataset:
-    """The records of a share, which has tensors."""
+def read_share(share: Share, workers: int = 1) -> tf.data.Dataset:
+    """Reads the records of a share, whose attributes are tensors."""
     # `tf.data.TFRecordDataset` cannot begin within a file.
     variant = tf.raw_ops.TFRecordDatasetV2(
         filenames=[share.path],
@@ -74,13 +75,13 @@ def read(share: Share, workers: int = 1) -> tf.data.Dataset:
     return records if workers == 1 else records.shard(share.step, share.first)
 
 
-def located(stretches: list[Stretch], most: int | None = None) -> tf.data.Dataset:
+def located(stretches: Sequence[Stretch], most: int | None = None) -> tf.data.Dataset:
     """(path, position, record) of all records, or of the first ones of each stretch."""
 
     @_as_it_is
-    def of_stretch(*slices):
-        share = Share(*slices)
-        records = read(share).take(-1 if most is None else most)
+    def of_stretch(*parts: tf.Tensor) -> tf.data.Dataset:
+        share = Share(*parts)
+        records = read_share(share).take(-1 if most is None else most)
         return records.enumerate(share.position).map(
             _as_it_is(lambda position, record: (share.path, position, record))
         )

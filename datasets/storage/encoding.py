@@ -35,7 +35,9 @@ class Encoded(NamedTuple):
     width: int
 
 
-def encode(content: bytes, formats: Collection[str] = ("jpeg", "png")) -> Encoded:
+def encode_picture(
+    content: bytes, formats: Collection[str] = ("jpeg", "png")
+) -> Encoded:
     """Checks a picture and, where TensorFlow would misread it, encodes it anew.
 
     Kept byte for byte: upright 8-bit gray and RGB pictures of one of `formats`. Encoded
@@ -83,7 +85,7 @@ def picture_example(
     formats: Collection[str] = ("jpeg", "png"),
     format_name: bytes | None = None,
 ) -> tf.train.Example:
-    """The record of a picture file; see `encode`.
+    """The record of a picture file; see `encode_picture`.
 
     Args:
       content: of the file.
@@ -91,7 +93,7 @@ def picture_example(
       formats: what may be in the record.
       format_name: what `image/format` says, if not one of these names.
     """
-    encoded = encode(content, formats)
+    encoded = encode_picture(content, formats)
     return dataset_utils.image_to_tfexample(
         encoded.content,
         format_name or encoded.format.encode(),

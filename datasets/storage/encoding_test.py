@@ -30,7 +30,7 @@ def _file(pixels, kind, mode=None, **options):
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_plain_pictures_are_kept(colors, kind, mode):
     content = _file(colors, kind, mode)
-    assert encoding.encode(content) == (content, kind, 40, 60)
+    assert encoding.encode_picture(content) == (content, kind, 40, 60)
 
 
 def _with_exif(colors, orientation):
@@ -41,7 +41,7 @@ def _with_exif(colors, orientation):
 
 def test_exif_of_upright_pictures_is_kept(colors):
     content = _with_exif(colors, 1)
-    assert encoding.encode(content) == (content, "jpeg", 40, 60)
+    assert encoding.encode_picture(content) == (content, "jpeg", 40, 60)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_exif_of_upright_pictures_is_kept(colors):
 )
 def test_others_are_encoded_anew(colors, make, kind, size):
     content = make(colors)
-    encoded = encoding.encode(content)
+    encoded = encoding.encode_picture(content)
     assert (encoded.format, encoded.height, encoded.width) == (kind, *size)
     assert encoded.content != content
     # What TensorFlow reads now is what people saw before.
@@ -72,7 +72,7 @@ def test_others_are_encoded_anew(colors, make, kind, size):
 
 
 def test_where_only_jpeg_will_do(colors):
-    encoded = encoding.encode(_file(colors, "png"), formats=("jpeg",))
+    encoded = encoding.encode_picture(_file(colors, "png"), formats=("jpeg",))
     assert (encoded.format, encoded.height, encoded.width) == ("jpeg", 40, 60)
     pixels = simplejpeg.decode_jpeg(encoded.content)
     assert np.abs(pixels.astype(int) - colors).mean() < 1.5
@@ -82,13 +82,13 @@ def test_where_only_jpeg_will_do(colors):
 def test_half_a_picture_is_refused(colors, kind):
     content = _file(colors, kind)
     with pytest.raises(PictureError):
-        encoding.encode(content[: len(content) // 2])
+        encoding.encode_picture(content[: len(content) // 2])
 
 
 def test_what_is_too_long_for_a_jpeg():
     content = _file(np.zeros((2, 70_000, 3), np.uint8), "png")
     with pytest.raises(PictureError, match="70000 wide and 2 high; a JPEG has at most"):
-        encoding.encode(content, formats=("jpeg",))
+        encoding.encode_picture(content, formats=("jpeg",))
 
 
 def test_records(colors):

@@ -1,4 +1,4 @@
-"""TFRecord files: finding them, and reading them even where they are damaged.
+"""Reading TFRecord files, even where they are damaged.
 
 A record is the length of its content, a checksum of the length, the content and a
 checksum of the content. So a damaged content does not hide the next record, and a
@@ -7,22 +7,18 @@ damaged length does.
 
 import os
 import pathlib
-import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
-from absl import logging
 
-from slimbase import files
 from slimbase.errors import UserError
 
 MAX_BYTES = 1 << 30  # Of a record; tf.train.Example cannot have twice as many.
 
 # Where conversion keeps what is not whole yet, out of reach of any file pattern.
 WORK_DIRECTORY = ".incomplete"
-_SHARD = re.compile(r"(.*?)(\d{5})-of-(\d{5})(.*)", re.DOTALL)
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
 _HEADER_BYTES = _LENGTH.size + _CHECKSUM.size
@@ -34,10 +30,10 @@ class Record(NamedTuple):
 
     Attributes:
       position: number of records before it.
-      offset: where it begins, in bytes.
-      content: None where it is corrupt.
+      offset: its begin in the file, in bytes.
+      content: the record's bytes; None where it is corrupt.
       problem: why it is corrupt; else empty.
-      is_last: whether what follows it cannot be read.
+      is_last: whether nothing behind it can be read.
     """
 
     position: int
@@ -51,10 +47,10 @@ class Stretch(NamedTuple):
     """Successive records of a file.
 
     Attributes:
-      path: of the file.
-      position: of the first record.
-      offset: where that begins, in bytes.
-      count: of records; -1 for all that follow.
+      path: the file.
+      position: number of records before the first one.
+      offset: the first record's begin, in bytes.
+      count: number of records; -1 for all that follow.
     """
 
     path: str
@@ -63,7 +59,7 @@ class Stretch(NamedTuple):
     count: int = -1
 
 
-def read(path: str | os.PathLike) -> Iterator[Record]:
+def read_records(path: str | os.PathLike) -> Iterator[Record]:
     """Reads all records of a local file that can be read.
 
     Yields:
@@ -93,7 +89,7 @@ def count_records(path: str | os.PathLike, strict: bool = True) -> int:
     """Counts the records of a local TFRecord file by their lengths alone.
 
     Args:
-      path: of the file.
+      path: the file.
       strict: whether it is an error if a length is damaged, or the file does not end
         with a record's end. Otherwise the records before that are counted.
 
@@ -111,51 +107,6 @@ def count_records(path: str | os.PathLike, strict: bool = True) -> int:
             )
         count += 1
     return count
-
-
-def record_files(dataset: Any) -> list[str]:
-    """The record files of a `slim.dataset.Dataset`, sorted.
-
-    Logs a warning where shards are missing.
-
-    Raises:
-      UserError: when there are none; says what is in their directory.
-    """
-    patterns = dataset.data_sources
-    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
-    found = sorted({path for pattern in patterns for path in tf.gfile.Glob(pattern)})
-    directory = files.parent(patterns[0])
-    if found:
-        for text in missing_shards(found):
-            logging.warning("%s", text)
-        return found
-    if tf.io.gfile.isdir(tf.io.gfile.join(directory, WORK_DIRECTORY)):
-        raise UserError(
-            f"no record files match {', '.join(patterns)}: the conversion into "
-            f"{directory} has not ended. Run download_and_convert_data.py again, which "
-            "goes on where it was."
-        )
-    raise UserError(
-        f"no record files match {', '.join(patterns)}: {files.listing(directory)}. "
-        "Make the records with download_and_convert_data.py, or check --dataset_dir, "
-        "--dataset_name and --dataset_split_name."
-    )
-
-
-def missing_shards(paths: Iterable[str]) -> Iterator[str]:
-    """What shards are missing by the names of the others, a sentence for each set."""
-    sets: dict[tuple[str, int, str], set[int]] = {}
-    for path in paths:
-        if match := _SHARD.fullmatch(path):
-            key = match[1], int(match[3]), match[4]
-            sets.setdefault(key, set()).add(int(match[2]))
-    for (start, count, end), present in sets.items():
-        missing = count - len(present)
-        if missing > 0:
-            first = next(shard for shard in range(count) if shard not in present)
-            name = f"{start}{first:05d}-of-{count:05d}{end}"
-            are = "is missing:" if missing == 1 else "are missing, the first of them"
-            yield f"{missing} of {count} files {are} {name}"
 
 
 def _frames(path: str | os.PathLike) -> Iterator[tuple[int, int, str]]:

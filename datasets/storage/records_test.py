@@ -1,9 +1,6 @@
-import logging
 import os
 import random
-import re
 import struct
-import types
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -39,7 +36,7 @@ def damage(path, offset):
 
 
 def found(path):
-    return {r.position: r.content for r in records.read(path)}
+    return {r.position: r.content for r in records.read_records(path)}
 
 
 def header(length):
@@ -52,7 +49,7 @@ def header(length):
 
 
 def test_sound_records_are_given_with_their_places(path):
-    read = list(records.read(path))
+    read = list(records.read_records(path))
     assert [r.content for r in read] == CONTENTS
     assert [r.position for r in read] == list(range(len(CONTENTS)))
     assert [r.offset for r in read] == [start for start, _ in bounds()]
@@ -66,7 +63,7 @@ def test_a_record_is_read_where_it_begins(path):
 
 def test_empty_file_has_no_records(tmp_path):
     (tmp_path / "empty").touch()
-    assert list(records.read(tmp_path / "empty")) == []
+    assert list(records.read_records(tmp_path / "empty")) == []
     assert records.count_records(tmp_path / "empty") == 0
 
 
@@ -74,7 +71,7 @@ def test_empty_file_has_no_records(tmp_path):
 def test_damaged_content_hides_no_other(path, place):
     start, end = bounds()[3]
     damage(path, start + HEADER if place == "content" else end - 1)
-    read = list(records.read(path))
+    read = list(records.read_records(path))
     assert [r.content for r in read] == [*CONTENTS[:3], None, *CONTENTS[4:]]
     assert "checksum" in read[3].problem
     assert not any(r.is_last for r in read)
@@ -83,7 +80,7 @@ def test_damaged_content_hides_no_other(path, place):
 @pytest.mark.parametrize("byte", [0, 7, 8, 11])
 def test_damaged_length_ends_the_file(path, byte):
     damage(path, bounds()[3][0] + byte)
-    *read, last = records.read(path)
+    *read, last = records.read_records(path)
     assert [r.content for r in read] == CONTENTS[:3]
     assert (last.position, last.content, last.is_last) == (3, None, True)
     assert "length is damaged" in last.problem
@@ -94,7 +91,7 @@ def test_cut_file_gives_what_is_whole(path):
     ends = [0, *(end for _, end in bounds())]
     for size in range(len(content)):
         path.write_bytes(content[:size])
-        read = list(records.read(path))
+        read = list(records.read_records(path))
         whole = sum(end <= size for end in ends[1:])
         assert [r.content for r in read[:whole]] == CONTENTS[:whole]
         if size in ends:
@@ -108,7 +105,7 @@ def test_cut_file_gives_what_is_whole(path):
 @pytest.mark.parametrize("length", [2**20, 2**33, 2**40, 2**60, 2**63, 2**64 - 1])
 def test_a_length_that_cannot_be_takes_no_memory(path, length):
     path.write_bytes(path.read_bytes() + header(length) + b"x" * 100)
-    *read, last = records.read(path)
+    *read, last = records.read_records(path)
     assert [r.content for r in read] == CONTENTS
     assert last.is_last
     assert f"{length:,} bytes" in last.problem
@@ -123,7 +120,7 @@ def test_huge_records_are_not_read(path, monkeypatch):
 
 def test_missing_file_is_told(tmp_path):
     with pytest.raises(UserError, match=f"cannot read {tmp_path}/none"):
-        list(records.read(tmp_path / "none"))
+        list(records.read_records(tmp_path / "none"))
 
 
 def damaged(content, rng):
@@ -159,7 +156,7 @@ def test_noise_is_read_without_harm(tmp_path, seed):
     path = tmp_path / "noise"
     for _ in range(50):
         path.write_bytes(rng.randbytes(rng.randrange(1, 200)))
-        [only] = records.read(path)
+        [only] = records.read_records(path)
         assert only.content is None
 
 
@@ -168,7 +165,7 @@ def test_reader_that_is_gone_is_told(path, monkeypatch):
 
     monkeypatch.delattr(tf_record, "tf_record_random_reader")
     with pytest.raises(ImportError, match=r"no tf_record_random_reader.*TensorFlow"):
-        list(records.read(path))
+        list(records.read_records(path))
 
 
 # Counting
@@ -196,40 +193,3 @@ def test_count_of_another_kind_of_file_is_an_error(tmp_path):
     path.write_text("These are not the records you are looking for.")
     with pytest.raises(UserError, match="record 0 is not whole"):
         records.count_records(path)
-
-
-# Finding
-
-
-def of(directory, pattern="toy_*"):
-    return types.SimpleNamespace(data_sources=f"{directory}/{pattern}")
-
-
-def test_unfinished_conversion_is_told(tmp_path):
-    (tmp_path / ".incomplete").mkdir()
-    with pytest.raises(UserError, match="has not ended") as error:
-        records.record_files(of(tmp_path))
-    assert "download_and_convert_data.py again" in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("names", "told"),
-    [
-        (["toy_00000-of-00002", "toy_00001-of-00002"], None),
-        (["toy_00000-of-00001.tfrecord"], None),
-        (["toy_train"], None),
-        (["toy_00001-of-00003"], "2 of 3 files are missing, .*toy_00000-of-00003"),
-        (["toy_00000-of-00002.x"], "1 of 2 files is missing: .*toy_00001-of-00002.x"),
-    ],
-)
-def test_missing_shards_are_told(tmp_path, caplog, names, told):
-    for name in names:
-        (tmp_path / name).touch()
-    with caplog.at_level(logging.WARNING, "absl"):
-        found = records.record_files(of(tmp_path))
-    assert found == [f"{tmp_path}/{name}" for name in names]
-    if told:
-        assert caplog.messages
-        assert re.search(told, caplog.text)
-    else:
-        assert not caplog.messages

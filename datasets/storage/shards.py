@@ -26,12 +26,12 @@ _SHARD_BYTES = 128 << 20  # Fits into memory and is soon copied.
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
+class SplitPlan:
     """The pictures of one split, in the order in which they are written.
 
     Attributes:
-      labels: the class number of each: a list or a NumPy array.
-      names: what each is known by; `image/filename` of its record.
+      labels: class numbers of the pictures, a list or a NumPy array.
+      names: names of the pictures; `image/filename` of their records.
       encode: gives the record, but for the name, of the picture at an index into
         `labels`. It is called from several threads and raises `PictureError` for a
         picture that can't be used.
@@ -44,15 +44,15 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """What is known of a record file that is complete.
+    """A record file that is complete.
 
     Attributes:
-      name: of the file.
-      count: of its records.
-      bytes: of the file.
-      sha256: of the file, in hexadecimal digits.
+      name: the file's name.
+      count: number of its records.
+      bytes: the file's size.
+      sha256: the file's checksum, in hexadecimal digits.
       per_class: number of records by class.
-      heights: in pixels, the smallest and the largest; empty if records do not tell.
+      heights: the smallest and the largest, in pixels; empty if records have none.
       widths: as `heights`.
       skipped: the name of each picture that can't be used, and the reason.
     """
@@ -67,7 +67,7 @@ class Shard:
     skipped: list[tuple[str, str]]
 
 
-class _Record(NamedTuple):
+class _EncodedRecord(NamedTuple):
     index: int
     content: bytes = b""
     height: int | None = None
@@ -75,9 +75,9 @@ class _Record(NamedTuple):
     problem: str = ""
 
 
-def write(
+def write_shard(
     path: pathlib.Path,
-    split: Split,
+    split: SplitPlan,
     indices: range,
     num_classes: int,
     pool: Executor,
@@ -87,12 +87,12 @@ def write(
     """Writes one file, and beside it `<name>.json` when it is complete.
 
     Args:
-      path: of the file.
-      split: where pictures are from.
-      indices: those of `split` that belong into this file.
-      num_classes: of the data set.
-      pool: of threads that encode.
-      advance: told how many pictures have been done since the last time.
+      path: the file to write.
+      split: the pictures.
+      indices: the pictures of `split` that belong into this file.
+      num_classes: number of classes of the data set.
+      pool: threads that encode.
+      advance: called with the number of pictures done since the last call.
       strict: whether a picture that can't be used is an error.
 
     Raises:
@@ -140,8 +140,8 @@ def write(
     return shard
 
 
-def finished(path: pathlib.Path, target: pathlib.Path) -> Shard | None:
-    """What `write` noted about a file that is complete, at `path` or at `target`."""
+def finished_shard(path: pathlib.Path, target: pathlib.Path) -> Shard | None:
+    """The notes of `write_shard` on a complete file, at `path` or at `target`."""
     try:
         facts = json.loads(_facts_path(path).read_text("utf-8"))
         there = path if path.exists() else target
@@ -171,19 +171,21 @@ def _facts_path(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _records(split: Split, indices: range, pool: Executor) -> Iterator[_Record]:
+def _records(
+    split: SplitPlan, indices: range, pool: Executor
+) -> Iterator[_EncodedRecord]:
     chunks = (indices[i : i + _CHUNK] for i in range(0, len(indices), _CHUNK))
     ahead = _CHUNKS_AHEAD * (os.cpu_count() or 1)
     encode = _encoder(split)
     return itertools.chain.from_iterable(parallel.in_order(pool, encode, chunks, ahead))
 
 
-def _encoder(split: Split) -> Callable[[range], list[_Record]]:
-    def encode(index: int) -> _Record:
+def _encoder(split: SplitPlan) -> Callable[[range], list[_EncodedRecord]]:
+    def encode(index: int) -> _EncodedRecord:
         try:
             example = split.encode(index)
         except PictureError as error:
-            return _Record(index, problem=str(error))
+            return _EncodedRecord(index, problem=str(error))
         feature = example.features.feature
         feature["image/filename"].bytes_list.value[:] = [
             os.fsencode(split.names[index])
@@ -194,7 +196,7 @@ def _encoder(split: Split) -> Callable[[range], list[_Record]]:
         )
         # Deterministic, so that a conversion repeated gives the same checksums.
         content = example.SerializeToString(deterministic=True)
-        return _Record(index, content, height, width)
+        return _EncodedRecord(index, content, height, width)
 
     return lambda indices: [encode(index) for index in indices]
 

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from datasets import dataset_utils
+from datasets.storage.split import StoredSplit
 from deployment import model_deploy
 from slimbase.graph import classic_graph
 from slimzoo.benchmark import classic_preprocessing, ours
@@ -41,7 +42,7 @@ def _decoder() -> slim.tfexample_decoder.TFExampleDecoder:
 
 
 def _batches(
-    info: ModelInfo, dataset: Any, batch_size: int, is_training: bool
+    info: ModelInfo, dataset: StoredSplit, batch_size: int, is_training: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Pictures `[batch, height, width, channels]` and labels, out of queues."""
     ahead = batch_size * (10 if is_training else 1)
@@ -51,7 +52,7 @@ def _batches(
             tf.TFRecordReader,
             _decoder(),
             dataset.num_samples,
-            dataset.items_to_descriptions,
+            {},
         ),
         common_queue_capacity=2 * ahead,
         common_queue_min=ahead,
@@ -68,7 +69,7 @@ def _batches(
     )
 
 
-def _queue(request: Request, info: ModelInfo, dataset: Any) -> Any:
+def _queue(request: Request, info: ModelInfo, dataset: StoredSplit) -> Any:
     """The queue of batches with one-hot labels, from which clones take."""
     images, labels = _batches(info, dataset, request["batch_size"], is_training=True)
     labels = slim.one_hot_encoding(labels, info.num_classes)

@@ -13,6 +13,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import tensorflow as tf
 
+from datasets.storage.split import StoredSplit
 from slimzoo.benchmark import ours
 from slimzoo.benchmark.clock import Clock, EnoughError
 
@@ -68,7 +69,7 @@ def _crop_middle(content, shape):
 
 
 def _batches(
-    info: Any, dataset: Any, batch_size: int, is_training: bool
+    info: Any, dataset: StoredSplit, batch_size: int, is_training: bool
 ) -> tf.data.Dataset:
     crop = _crop_at_random if is_training else _crop_middle
 

@@ -1,7 +1,7 @@
 """What is measured of ours: the code of the scripts, each time."""
 
 import contextlib
-import copy
+import dataclasses
 import pathlib
 import tempfile
 import time
@@ -11,7 +11,9 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from datasets import dataset_factory, download_and_convert_folder
-from datasets.reading import bad_records, pipeline
+from datasets.reading import pipeline
+from datasets.storage import manifests
+from datasets.storage.split import StoredSplit
 from nets.nets_factory import NETWORKS
 from slimbase.errors import UserError
 from slimbase.graph import classic_graph, session_config
@@ -45,7 +47,9 @@ class TickHook(tf.train.SessionRunHook):
             run_context.request_stop()
 
 
-def model_and_data(request: Request, is_training: bool) -> tuple[ModelInfo, Any]:
+def model_and_data(
+    request: Request, is_training: bool
+) -> tuple[ModelInfo, StoredSplit]:
     """The network, with the classes of the data set, and the split that it sees.
 
     Raises:
@@ -57,15 +61,15 @@ def model_and_data(request: Request, is_training: bool) -> tuple[ModelInfo, Any]
         dataset_name=request["dataset_name"],
         dataset_dir=request["dataset_dir"],
     )
-    info = model_info.settle(config, {}, tuple(request["image_size"]))
-    descriptor = dataset_factory.describe(info.dataset_name, request["dataset_dir"])
+    directory = request["dataset_dir"]
+    manifest = manifests.read_manifest(directory)
+    info = model_info.settle(config, {}, tuple(request["image_size"]), manifest)
+    descriptor = dataset_factory.describe(info.dataset_name, directory, manifest)
     if is_training:
         split = request["train_split_name"]
     else:
         split = request["eval_split_name"] or descriptor.evaluation_split
-    dataset = dataset_factory.get_dataset(
-        info.dataset_name, split, request["dataset_dir"]
-    )
+    dataset = descriptor.open_split(split, manifest)
     return model_info.with_classes(info, dataset), dataset
 
 
@@ -138,8 +142,7 @@ def inference(request: Request, clock: Clock) -> None:
     """
     info, dataset = model_and_data(request, is_training=False)
     path = checkpoint(request, info, clock)
-    endless = copy.copy(dataset)
-    endless.stretches = bad_records.stretches(dataset) * _ROUNDS
+    endless = dataclasses.replace(dataset, stretches=list(dataset.stretches) * _ROUNDS)
     runtime = request["contender"]
     if runtime == OURS:
         runtime = runtimes.TENSORFLOW

@@ -7,16 +7,17 @@ import pathlib
 import time
 from typing import Any, NamedTuple
 
-import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from datasets import dataset_factory, registry
 from datasets.reading import bad_records
 from datasets.reading import check as record_check
 from datasets.reading.bad_records import Fault
-from datasets.reading.check import Checker, Facts
-from datasets.storage import manifests, records
+from datasets.reading.check import Checker, RecordFacts
+from datasets.storage import manifests
+from datasets.storage.manifests import Manifest
 from datasets.storage.records import Record
+from datasets.storage.split import StoredSplit, missing_shards
 from slimbase import files
 from slimbase.errors import UserError
 from slimbase.pictures import decode
@@ -54,24 +55,24 @@ def check(config: CheckConfig) -> Found:
         raise UserError("--dataset_dir is missing")
     contact_sheet.check(config.contact_sheet)
     directory = config.dataset_dir or ""
-    manifest = manifests.read(directory)
-    name = config.dataset_name or manifest.get("dataset")
+    manifest = manifests.read_manifest(directory)
+    name = config.dataset_name or manifest.dataset
     if not name:
         raise UserError(
             f"--dataset_name is missing, as {directory} has no manifest; pictures are "
             "converted first, by download_and_convert_data.py"
         )
-    descriptor = dataset_factory.describe(name, directory)
-    datasets = _splits(config, descriptor)
+    descriptor = dataset_factory.describe(name, directory, manifest)
+    datasets = _splits(config, descriptor, manifest)
     start = time.monotonic()
     dataset = next(iter(datasets.values()))
     found = Found(descriptor.name, directory, _names(dataset))
     survey = _Survey(found, config.samples_per_class)
     for split, dataset in datasets.items():
         survey.read(split, dataset)
-    if manifest.get("dataset") == descriptor.name:
+    if manifest.dataset == descriptor.name:
         one = config.dataset_split_name
-        for split in [one] if one else manifest.get("splits", {}):
+        for split in [one] if one else manifest.splits:
             texts = check_manifest.compare(found, split, manifest)
             found.problems += [Problem(split, text, _CONVERT) for text in texts]
     found.seconds = time.monotonic() - start
@@ -90,19 +91,21 @@ def check(config: CheckConfig) -> Found:
     return found
 
 
-def _splits(config: CheckConfig, descriptor: registry.Descriptor) -> dict[str, Any]:
+def _splits(
+    config: CheckConfig, descriptor: registry.Descriptor, manifest: Manifest
+) -> dict[str, StoredSplit]:
     """The splits to read; all that have records, if none is named."""
     names = list(descriptor.splits_to_sizes)
     if config.dataset_split_name:
         names = [config.dataset_split_name]
-    datasets = {n: descriptor.get_split(n, config.dataset_dir or "") for n in names}
-    present = {n: d for n, d in datasets.items() if tf.gfile.Glob(d.data_sources)}
-    if not present:
-        records.record_files(datasets[names[0]])  # Tells what there is instead.
+    datasets = {name: descriptor.find_split(name, manifest) for name in names}
+    present = {name: split for name, split in datasets.items() if split.record_files}
+    for split in present.values() or [datasets[names[0]]]:
+        split.check_files()
     return present
 
 
-def _names(dataset: Any) -> dict[int, str]:
+def _names(dataset: StoredSplit) -> dict[int, str]:
     names = dataset.labels_to_names or {}
     return {label: names.get(label, str(label)) for label in range(dataset.num_classes)}
 
@@ -120,18 +123,18 @@ class _Survey:
         self._seen: dict[bytes, _Seen] = {}
         self.samples: dict[int, list[Sample]] = collections.defaultdict(list)
 
-    def read(self, split: str, dataset: Any) -> None:
+    def read(self, split: str, dataset: StoredSplit) -> None:
         """Reads all records of a split."""
-        paths = records.record_files(dataset)
+        paths = list(dataset.record_files)
         if remote := [path for path in paths if not pathlib.Path(path).is_file()]:
             raise UserError(f"{remote[0]} is not a file of this machine")
         size = sum(pathlib.Path(path).stat().st_size for path in paths)
         facts = self._found.splits[split] = Split(paths, size)
-        for text in records.missing_shards(paths):
+        for text in missing_shards(paths):
             self._found.problems.append(Problem(split, text, _CONVERT))
         checker = Checker(dataset, strict=True)
 
-        def look(record: Record) -> tuple[Facts, bytes]:
+        def look(record: Record) -> tuple[RecordFacts, bytes]:
             known = checker(record)
             digest = hashlib.blake2b(known.encoded, digest_size=_DIGEST_BYTES).digest()
             return known, digest
@@ -143,7 +146,7 @@ class _Survey:
             disable=None,
             leave=False,
         ) as progress:
-            for path, record, (known, digest) in record_check.each(paths, look):
+            for path, record, (known, digest) in record_check.map_records(paths, look):
                 self._add(split, facts, path, record, known, digest)
                 progress.update()
 

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 from PIL import Image, ImageDraw, ImageFont
 
 from datasets.storage import records
+from datasets.storage.split import StoredSplit
 from preprocessing import preprocessing_factory
 from slimbase import files
 from slimbase.command_line.options import Size
@@ -69,7 +70,7 @@ def write(
     title: str,
     samples: Mapping[int, Sequence[Sample]],
     names: Mapping[int, str],
-    dataset: Any,
+    dataset: StoredSplit,
     *,
     preprocessing_name: str,
     image_size: Size | None = None,
@@ -81,7 +82,7 @@ def write(
       title: of the page.
       samples: to show, by class number.
       names: of the classes, by number.
-      dataset: a `slim.dataset.Dataset`, whose decoder makes items image.
+      dataset: the split, whose decoder makes items image.
       preprocessing_name: of the recipe.
       image_size: that the recipe makes; by default that of the data set's pictures if
         all are of one, else 224x224.
@@ -113,7 +114,7 @@ def _heading(label: int, names: Mapping[int, str]) -> str:
 
 
 def _views_fn(
-    dataset: Any, preprocessing_name: str, size: Size | None
+    dataset: StoredSplit, preprocessing_name: str, size: Size | None
 ) -> tuple[Callable[[Sample], Views], Size]:
     """A function that gives the `VIEWS` of a sample, and the size of the last ones."""
     recipe = preprocessing_factory.get_recipe(preprocessing_name)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import mnist, testing
+from datasets import testing
+from datasets.dataset_factory import DATASETS
 from datasets.storage import records
-from datasets.testing import TINY, png, record
+from datasets.storage.manifests import Manifest
+from datasets.testing import png, record
 from preprocessing.registry import RECIPES
 from slimbase.errors import UserError
 from slimzoo.dataset_check import contact_sheet
@@ -23,7 +25,7 @@ def samples(tmp_path, *contents):
     path = str(testing.shard(tmp_path, 0, 1))
     return [
         Sample(bytes([r.position] * 16), "train", path, r.position, r.offset, HOSTILE)
-        for r in records.read(path)
+        for r in records.read_records(path)
     ]
 
 
@@ -33,7 +35,7 @@ def write(path, chosen, names, dataset=None, recipe="inception", size=(32, 32)):
         f"Sheet {HOSTILE}",
         chosen,
         names,
-        dataset or TINY.get_split("train", ""),
+        dataset or testing.open_tiny(),
         preprocessing_name=recipe,
         image_size=size,
     )
@@ -135,7 +137,7 @@ def test_png_is_no_wider_than_a_screen(tmp_path, colours):
 
 def test_gray_pictures_of_one_size_are_shown_at_it(tmp_path):
     chosen = samples(tmp_path, record(1, content=png(99, (28, 28))))
-    dataset = mnist.get_split("train", "")
+    dataset = DATASETS["mnist"].find_split("train", Manifest())
     path = tmp_path / "a.html"
     page = write(path, {1: chosen}, {1: "one"}, dataset, "lenet", None)
     page = page.read_text("utf-8")

@@ -2,44 +2,40 @@
 
 import functools
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from datasets.storage import shards
+from datasets.storage.manifests import ListedShard, ListedSplit, Manifest
 from slimbase.text import counted
 from slimzoo.dataset_check.found import Found
 
 
-def compare(found: Found, name: str, manifest: Mapping[str, Any]) -> list[str]:
+def compare(found: Found, name: str, manifest: Manifest) -> list[str]:
     """Where a split is not as the manifest has it, a sentence each.
 
     Args:
       found: what was found in the records.
       name: of the split; if it is none of those found, its files are gone.
-      manifest: what `manifest.json` holds.
+      manifest: the one of the directory.
     """
-    listed = manifest.get("splits", {}).get(name, {})
+    listed = manifest.splits.get(name, ListedSplit())
     if name not in found.splits:
-        of_files = counted(len(listed.get("shards", ())), "file")
-        records = counted(listed["count"], "record")
+        of_files = counted(len(listed.shards), "file")
+        records = counted(listed.count or 0, "record")
         return [f"no record files are there; the manifest has {records} in {of_files}"]
     directory = pathlib.Path(found.dataset_dir)
     with ThreadPoolExecutor() as pool:
-        texts = pool.map(
-            functools.partial(_compare_shard, directory), listed.get("shards", ())
-        )
+        texts = pool.map(functools.partial(_compare_shard, directory), listed.shards)
         return [*_compare_counts(found, name, listed), *filter(None, texts)]
 
 
-def _compare_counts(
-    found: Found, name: str, listed: Mapping[str, Any]
-) -> Iterator[str]:
+def _compare_counts(found: Found, name: str, listed: ListedSplit) -> Iterator[str]:
     split = found.splits[name]
-    if listed.get("count", split.count) != split.count:
+    if listed.count is not None and listed.count != split.count:
         count = counted(split.count, "record")
-        yield f"{count}; the manifest has {listed['count']:,}"
-    for label, expected in enumerate(listed.get("per_class", ())):
+        yield f"{count}; the manifest has {listed.count:,}"
+    for label, expected in enumerate(listed.per_class):
         if split.per_class[label] != expected:
             yield (
                 f"{counted(split.per_class[label], 'picture')} of class {label} "
@@ -47,15 +43,13 @@ def _compare_counts(
             )
 
 
-def _compare_shard(directory: pathlib.Path, listed: Mapping[str, Any]) -> str:
-    path = directory / listed["name"]
+def _compare_shard(directory: pathlib.Path, listed: ListedShard) -> str:
+    path = directory / listed.name
     if not path.is_file():
         return f"{path} is missing; the manifest has it"
     size = path.stat().st_size
-    if listed.get("bytes", size) != size:
-        return (
-            f"{path} has {counted(size, 'byte')}; the manifest has {listed['bytes']:,}"
-        )
-    if listed.get("sha256") not in (None, shards.sha256(path)):
+    if listed.bytes is not None and listed.bytes != size:
+        return f"{path} has {counted(size, 'byte')}; the manifest has {listed.bytes:,}"
+    if listed.sha256 not in (None, shards.sha256(path)):
         return f"{path} is not as it was written: it has another checksum"
     return ""

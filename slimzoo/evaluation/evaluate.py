@@ -10,6 +10,8 @@ from tqdm import tqdm
 
 from datasets import dataset_factory
 from datasets.reading import pipeline, preflight
+from datasets.storage import manifests
+from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError
 from slimbase.graph import explained_memory_errors, session_config
 from slimzoo.config.evaluate import EvalConfig
@@ -45,21 +47,19 @@ def evaluate(config: EvalConfig) -> dict[str, Any]:
       UserError: for what the user can fix.
     """
     check(config)
-    choice = chosen.choose(config, config.checkpoint_path, config.eval_image_size)
+    manifest = manifests.read_manifest(config.dataset_dir)
+    choice = chosen.choose(
+        config, config.checkpoint_path, config.eval_image_size, manifest=manifest
+    )
     name = choice.info.dataset_name
-    descriptor = dataset_factory.describe(name, config.dataset_dir)
+    descriptor = dataset_factory.describe(name, config.dataset_dir, manifest)
     split = config.dataset_split_name or descriptor.evaluation_split
-    dataset = dataset_factory.get_dataset(name, split, config.dataset_dir or "")
-    pipeline.record_files(dataset)  # Warns about missing shards before it takes long.
+    dataset = descriptor.open_split(split, manifest)
     with contextlib.ExitStack() as stack:
         choice, network = _open(config, choice, dataset, stack)
         info = choice.info
         dataset, faults = preflight.prepare(
-            dataset,
-            info.labels_offset,
-            config.dataset_dir or "",
-            split,
-            config.skip_bad_records,
+            dataset, info.labels_offset, config.skip_bad_records
         )
         step = 0 if config.graph else checkpoints.step_of(choice.path)
         evaluated = _evaluated(config, choice, split, step)
@@ -101,7 +101,10 @@ def check(config: EvalConfig) -> None:
 
 
 def _open(
-    config: EvalConfig, choice: Chosen, dataset: Any, stack: contextlib.ExitStack
+    config: EvalConfig,
+    choice: Chosen,
+    dataset: StoredSplit,
+    stack: contextlib.ExitStack,
 ) -> tuple[Chosen, Predictor]:
     """The network, with the classes of the data set; `stack` closes it."""
     if choice.is_graph:
@@ -186,7 +189,7 @@ def _evaluated(
 
 def measure(
     info: ModelInfo,
-    dataset: Any,
+    dataset: StoredSplit,
     network: Predictor,
     *,
     batch_size: int = 100,
@@ -199,7 +202,7 @@ def measure(
 
     Args:
       info: what is known about the network.
-      dataset: a `slim.dataset.Dataset`.
+      dataset: the split.
       network: the network to evaluate.
       batch_size: images per step; it does not affect results.
       max_num_batches: most steps; None for all.

@@ -11,6 +11,7 @@ from absl import logging
 
 from datasets.reading import pipeline
 from datasets.reading.bad_records import Fault
+from datasets.storage.split import StoredSplit
 from slimbase import files
 from slimbase.text import counted, number
 from slimzoo.config.evaluate import EvalConfig
@@ -77,7 +78,7 @@ def _as_json(
 
 
 def skipped_records(
-    config: EvalConfig, dataset: Any, faults: Sequence[Fault]
+    config: EvalConfig, dataset: StoredSplit, faults: Sequence[Fault]
 ) -> dict[str, Any]:
     """Logs the records that were left out, if that was wanted.
 
@@ -112,7 +113,7 @@ def write_report(
     evaluated: Mapping[str, str],
     metrics: Metrics,
     mistakes: Sequence[Mistake],
-    dataset: Any,
+    dataset: StoredSplit,
 ) -> None:
     """Writes the report and its plots into `eval_dir`, as far as they are wanted.
 
@@ -167,7 +168,7 @@ def _history(directory: pathlib.Path) -> list[dict[str, str]]:
 def _shown(
     mistakes: Sequence[Mistake],
     names: Sequence[str],
-    dataset: Any,
+    dataset: StoredSplit,
     make: Callable[..., Any],
 ) -> tuple[Any, ...]:
     """The mistakes as the report shows them, each made by `make`."""

@@ -2,13 +2,14 @@
 
 import dataclasses
 import io
-from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_factory
 from datasets.reading import pipeline
+from datasets.storage import manifests
+from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError
 from slimbase.graph import session_config
 from slimzoo.config.export import ExportConfig
@@ -59,40 +60,39 @@ def choose(config: ExportConfig, info: ModelInfo) -> tuple[np.ndarray | None, Ex
         )
     if frames or not config.dataset_dir:
         return None, noise(info, frames)
-    split = _choose_split(
+    dataset = _choose_split(
         info.dataset_name, config.dataset_dir, config.dataset_split_name
     )
-    dataset = dataset_factory.get_dataset(info.dataset_name, split, config.dataset_dir)
     # A directory may have nothing but labels.txt.
     is_needed = calibrates or config.dataset_split_name
-    if not is_needed and not tf.gfile.Glob(dataset.data_sources):
+    if not is_needed and not dataset.record_files:
         return None, noise(info)
+    dataset.check_files()
     wanted = config.calibration_size if calibrates else 0
-    examples = read(info, dataset, split, wanted + config.verification_size)
+    examples = read(info, dataset, wanted + config.verification_size)
     if len(examples) < wanted:
         raise UserError(
-            f"{info.dataset_name}'s split {split} has {len(examples)} pictures in "
-            f"{config.dataset_dir}, and --calibration_size is {wanted}: give at most "
-            f"{len(examples)}"
+            f"{info.dataset_name}'s split {dataset.name} has {len(examples)} pictures "
+            f"in {config.dataset_dir}, and --calibration_size is {wanted}: give at "
+            f"most {len(examples)}"
         )
     # Others than those of calibration, as far as there are any.
     shown = min(config.verification_size, len(examples))
     return examples.images[:wanted], examples[-shown:]
 
 
-def _choose_split(dataset_name: str, dataset_dir: str, split: str | None) -> str:
-    """`split`, or train if the directory has records of it, or that of evaluation."""
-    descriptor = dataset_factory.describe(dataset_name, dataset_dir)
-    if split:
-        return split
-    if "train" in descriptor.splits_to_sizes:
-        dataset = dataset_factory.get_dataset(dataset_name, "train", dataset_dir)
-        if tf.gfile.Glob(dataset.data_sources):
-            return "train"
-    return descriptor.evaluation_split
+def _choose_split(dataset_name: str, dataset_dir: str, name: str | None) -> StoredSplit:
+    """The split `name`, or train if it has record files, or that of evaluation."""
+    manifest = manifests.read_manifest(dataset_dir)
+    descriptor = dataset_factory.describe(dataset_name, dataset_dir, manifest)
+    if not name and "train" in descriptor.splits_to_sizes:
+        train = descriptor.find_split("train", manifest)
+        if train.record_files:
+            return train
+    return descriptor.find_split(name or descriptor.evaluation_split, manifest)
 
 
-def read(info: ModelInfo, dataset: Any, split: str, most: int) -> Examples:
+def read(info: ModelInfo, dataset: StoredSplit, most: int) -> Examples:
     """The first pictures of a split, at most `most`.
 
     Raises:
@@ -107,7 +107,7 @@ def read(info: ModelInfo, dataset: Any, split: str, most: int) -> Examples:
         batches = pipeline.eval_batches(
             dataset, preprocess, 1, labels_offset=info.labels_offset
         ).take(most)
-        records = tf.data.TFRecordDataset(pipeline.record_files(dataset))
+        records = tf.data.TFRecordDataset(list(dataset.record_files))
         [(batch, record)] = pipeline.next_batches(
             tf.data.Dataset.zip((batches, records)), 1
         )
@@ -126,7 +126,7 @@ def read(info: ModelInfo, dataset: Any, split: str, most: int) -> Examples:
         raise UserError(f"the records in {dataset.data_sources} hold no images")
     if not all(contents):  # The records hold numbers in their place.
         contents = []
-    source = f"{info.dataset_name}, split {split}"
+    source = f"{info.dataset_name}, split {dataset.name}"
     return Examples(np.concatenate(images), tuple(contents), source, True)
 
 

@@ -11,6 +11,8 @@ import tensorflow.compat.v1 as tf
 from absl import logging
 
 from datasets import dataset_factory, imagenet
+from datasets.storage import manifests
+from datasets.storage.split import StoredSplit
 from nets.registry import NETWORKS
 from slimbase import files
 from slimbase.errors import UserError, unknown
@@ -46,15 +48,14 @@ def export(config: ExportConfig) -> str:
       UserError: for what the user can fix; there is no file then.
     """
     _check(config)
-    info = model_info.settle(config, {}, config.image_size)
+    manifest = manifests.read_manifest(config.dataset_dir)
+    info = model_info.settle(config, {}, config.image_size, manifest)
     _check_clips(config, info)
-    descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
-    dataset = dataset_factory.get_dataset(
-        info.dataset_name,
-        next(iter(descriptor.splits_to_sizes)),
-        config.dataset_dir or "",
+    descriptor = dataset_factory.describe(
+        info.dataset_name, config.dataset_dir, manifest
     )
-    info = model_info.with_classes(info, dataset)
+    split = next(iter(descriptor.splits_to_sizes))
+    info = model_info.with_classes(info, descriptor.find_split(split, manifest))
     with classic_graph() as graph:
         shape = [config.batch_size, *_input_shape(config, info)]
         images = tf.placeholder(tf.float32, shape, INPUT_NAME)
@@ -220,14 +221,15 @@ def settle(config: ExportConfig) -> Chosen:
     Raises:
       UserError: when the checkpoint is of another network.
     """
-    network = chosen.with_own_classes(chosen.choose_checkpoint(config))
+    manifest = manifests.read_manifest(config.dataset_dir)
+    network = chosen.with_own_classes(chosen.choose_checkpoint(config, manifest))
     info = network.info
     if info.labels and network.offset_is_known:
         return network
-    descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
-    dataset = dataset_factory.get_dataset(
-        info.dataset_name, descriptor.evaluation_split, config.dataset_dir or ""
+    descriptor = dataset_factory.describe(
+        info.dataset_name, config.dataset_dir, manifest
     )
+    dataset = descriptor.find_split(descriptor.evaluation_split, manifest)
     info = chosen.with_offset(network, dataset, info.num_classes)
     if not info.labels:
         labels = _class_names(info, dataset)
@@ -235,7 +237,7 @@ def settle(config: ExportConfig) -> Chosen:
     return dataclasses.replace(network, info=info)
 
 
-def _class_names(info: ModelInfo, dataset: Any) -> tuple[str, ...] | None:
+def _class_names(info: ModelInfo, dataset: StoredSplit) -> tuple[str, ...] | None:
     """The names of the classes, by the data set or as ImageNet's; None if unknown."""
     classes = info.num_classes or 0
     names = dataset.labels_to_names or {}

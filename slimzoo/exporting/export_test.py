@@ -191,8 +191,8 @@ def test_published_checkpoint(published, imagenet, photos, tmp_path, format_name
         assert result["difference"] < 1e-3
     golden = np.load(published / "imagenet_samples_outputs.npz")["outputs"]
     info = model_info.settle(config, {}, config.image_size)
-    dataset = dataset_factory.get_dataset("imagenet", "validation", str(imagenet))
-    shown = examples.read(info, dataset, "validation", 200)
+    dataset = dataset_factory.open_split("imagenet", "validation", imagenet)
+    shown = examples.read(info, dataset, 200)
     written = verify.run_written(format_name, path, shown)
     paths, labels = photos
     for probabilities in written.probabilities.values():

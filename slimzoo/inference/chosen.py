@@ -10,6 +10,8 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from datasets.storage.manifests import Manifest
+from datasets.storage.split import StoredSplit
 from nets.registry import NETWORKS
 from slimbase.command_line.options import Size
 from slimbase.errors import UserError
@@ -46,6 +48,7 @@ def choose(
     checkpoint_path: str,
     image_size: int | Size | None,
     needs_recipe: bool = True,
+    manifest: Manifest | None = None,
 ) -> Chosen:
     """The checkpoint or exported network that `config` asks for.
 
@@ -54,6 +57,7 @@ def choose(
       checkpoint_path: a checkpoint or its directory, if `config` has no graph.
       image_size: the size that was asked for, if any.
       needs_recipe: whether it must be known how pictures are preprocessed.
+      manifest: the manifest in `dataset_dir`, if it has been read already.
 
     Raises:
       UserError: when there is none, or nothing says which network it is.
@@ -62,24 +66,28 @@ def choose(
     record = model_info.beside(path)
     if needs_recipe:
         model_info.check_known(config, record, path)
-    info = model_info.settle(config, record, image_size)
+    info = model_info.settle(config, record, image_size, manifest)
     if not config.graph:
         precision.check_inference(config.precision, info.quantize, config.runtime)
     is_known = _knows_offset(config, record)
     return Chosen(path, bool(config.graph), record, info, is_known)
 
 
-def choose_checkpoint(config: ExportConfig) -> Chosen:
+def choose_checkpoint(config: ExportConfig, manifest: Manifest) -> Chosen:
     """The checkpoint that is exported.
 
     Classes of a record of another network are not believed.
+
+    Args:
+      config: options.
+      manifest: the manifest in `dataset_dir`.
 
     Raises:
       UserError: when there is none.
     """
     path = checkpoints.find(config.checkpoint_path or "")
     record = model_info.read(str(pathlib.Path(path).parent))
-    info = model_info.settle(config, record, config.image_size)
+    info = model_info.settle(config, record, config.image_size, manifest)
     if record.get("model_name") not in (None, info.model_name):
         info = dataclasses.replace(info, num_classes=None, labels=None)
     return Chosen(path, False, record, info, _knows_offset(config, record))
@@ -159,13 +167,13 @@ def _classifier_scope(chosen: Chosen) -> str:
 
 
 def with_classes_of(
-    chosen: Chosen, dataset: Any, network: Predictor | None = None
+    chosen: Chosen, dataset: StoredSplit, network: Predictor | None = None
 ) -> Chosen:
     """`chosen` with the classes of a data set, less the labels offset.
 
     Args:
       chosen: the network.
-      dataset: a `slim.dataset.Dataset`.
+      dataset: the split.
       network: an exported network, opened.
 
     Raises:
@@ -188,12 +196,12 @@ def with_classes_of(
     return dataclasses.replace(chosen, info=info)
 
 
-def with_offset(chosen: Chosen, dataset: Any, classes: int | None) -> ModelInfo:
+def with_offset(chosen: Chosen, dataset: StoredSplit, classes: int | None) -> ModelInfo:
     """What is known, with the labels offset that the number of classes asks for.
 
     Args:
       chosen: the network.
-      dataset: a `slim.dataset.Dataset`.
+      dataset: the split.
       classes: width of the network's logits; None if it is unknown.
     """
     if chosen.offset_is_known:

@@ -6,9 +6,10 @@ The names of `record` are handed on: callers need this module alone.
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 from datasets.storage import manifests
+from datasets.storage.manifests import Manifest
+from datasets.storage.split import StoredSplit
 from nets.registry import NETWORKS
 from slimbase.command_line.options import Size
 from slimbase.errors import UserError
@@ -43,7 +44,10 @@ _OF_ANY = (
 
 
 def settle(
-    config: Model, record: Record, image_size: int | Size | None = None
+    config: Model,
+    record: Record,
+    image_size: int | Size | None = None,
+    manifest: Manifest | None = None,
 ) -> ModelInfo:
     """Takes each fact from the options, else the record, else the registry.
 
@@ -53,6 +57,7 @@ def settle(
       config: dataclass of `slimzoo.config`; its options that are None were not given.
       record: record of the checkpoint in use.
       image_size: size that was given; one number for squares.
+      manifest: the one in `dataset_dir`, if it has been read already.
 
     Raises:
       UserError: for an unknown network.
@@ -60,10 +65,10 @@ def settle(
     options = [f for f in dataclasses.fields(config) if f.name in model_record.FIELDS]
     defaults = {f.name: f.metadata.get("flag_default") for f in options}
     given = {f.name: getattr(config, f.name) for f in options}
-    dataset_dir = getattr(config, "dataset_dir", None)
-    manifest = manifests.read(dataset_dir) if dataset_dir else {}
+    if manifest is None:
+        manifest = manifests.read_manifest(getattr(config, "dataset_dir", None))
     given = _overlay(
-        {"dataset_name": manifest.get("dataset")}, given, {"image_size": image_size}
+        {"dataset_name": manifest.dataset}, given, {"image_size": image_size}
     )
     facts = _overlay(defaults, record, given)
     if record and facts["model_name"] != record.get("model_name"):
@@ -147,7 +152,9 @@ def of_input(
     )
 
 
-def with_offset(info: ModelInfo, dataset: Any, classes: int | None) -> ModelInfo:
+def with_offset(
+    info: ModelInfo, dataset: StoredSplit, classes: int | None
+) -> ModelInfo:
     """`info` with the labels offset that follows from the network's `classes`.
 
     Networks without ImageNet's background class have one class less than the data set.
@@ -158,8 +165,8 @@ def with_offset(info: ModelInfo, dataset: Any, classes: int | None) -> ModelInfo
     return info
 
 
-def with_classes(info: ModelInfo, dataset: Any) -> ModelInfo:
-    """`info` with the classes of a `slim.dataset.Dataset`, less the labels offset.
+def with_classes(info: ModelInfo, dataset: StoredSplit) -> ModelInfo:
+    """`info` with the classes of a data set, less the labels offset.
 
     Raises:
       UserError: when the offset leaves no class, or the network was trained for other

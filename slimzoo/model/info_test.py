@@ -1,10 +1,10 @@
 import dataclasses
 import json
-import types
 
 import pytest
 import tensorflow.compat.v1 as tf
 
+from datasets import testing
 from nets.registry import NETWORKS
 from slimbase.errors import UserError
 from slimzoo.config.classify import ClassifyConfig
@@ -29,6 +29,14 @@ FULL = ModelInfo(
 )
 RECORD = dataclasses.asdict(FULL)
 CONFIGS = (TrainConfig, EvalConfig, ExportConfig, ClassifyConfig)
+
+
+def with_names(names, num_classes):
+    """A split of a data set with these classes."""
+    return dataclasses.replace(
+        testing.open_tiny(), num_classes=num_classes, labels_to_names=names
+    )
+
 
 # The file
 
@@ -181,7 +189,7 @@ def test_network_is_called_with_its_arguments():
 
 def with_classes(offset, num_classes, names):
     info = dataclasses.replace(FULL, labels_offset=offset, labels=None)
-    dataset = types.SimpleNamespace(num_classes=num_classes, labels_to_names=names)
+    dataset = with_names(names, num_classes)
     changed = model_info.with_classes(info, dataset)
     assert changed == dataclasses.replace(
         info, num_classes=changed.num_classes, labels=changed.labels
@@ -224,9 +232,7 @@ def test_without_names_there_are_no_labels(names):
 )
 def test_other_classes_than_in_training(names, message):
     info = dataclasses.replace(FULL, labels_offset=0, labels=("ant", "bee"))
-    dataset = types.SimpleNamespace(
-        num_classes=len(names), labels_to_names=dict(enumerate(names))
-    )
+    dataset = with_names(dict(enumerate(names)), len(names))
     if message:
         with pytest.raises(UserError, match=message):
             model_info.with_classes(info, dataset)
@@ -323,7 +329,7 @@ def test_offset_leaves_out_the_background_where_classes_ask_for_it(
     first, classes, expected
 ):
     names = {0: first, 1: "bee", 2: "cat"} if first else None
-    dataset = types.SimpleNamespace(num_classes=3, labels_to_names=names)
+    dataset = with_names(names, 3)
     info = dataclasses.replace(FULL, labels_offset=0)
     found = model_info.with_offset(info, dataset, classes)
     assert found == dataclasses.replace(info, labels_offset=expected)

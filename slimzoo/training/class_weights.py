@@ -2,12 +2,12 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from absl import logging
 
 from datasets.reading import pipeline
+from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError, unknown
 from slimzoo.model.info import ModelInfo
 
@@ -15,7 +15,9 @@ BALANCED = "balanced"
 _MOST_SHOWN = 20  # Classes.
 
 
-def read(wanted: str | None, info: ModelInfo, dataset: Any) -> np.ndarray | None:
+def read(
+    wanted: str | None, info: ModelInfo, dataset: StoredSplit
+) -> np.ndarray | None:
     """The weight of each class, float32 `[classes]`; None for equal weights.
 
     Args:
@@ -23,7 +25,7 @@ def read(wanted: str | None, info: ModelInfo, dataset: Any) -> np.ndarray | None
         `dataset`, with mean 1 over its pictures; or a file of lines `class:weight`,
         class a number or a name, which must name every class.
       info: facts about the network, with the number of classes.
-      dataset: split that is trained on, a `slim.dataset.Dataset`.
+      dataset: split that is trained on.
 
     Raises:
       UserError: for a file that is not of such lines, or a class without pictures.
@@ -43,7 +45,9 @@ def read(wanted: str | None, info: ModelInfo, dataset: Any) -> np.ndarray | None
     return np.asarray(weights, np.float32)
 
 
-def _balanced(info: ModelInfo, dataset: Any, names: Sequence[str]) -> np.ndarray:
+def _balanced(
+    info: ModelInfo, dataset: StoredSplit, names: Sequence[str]
+) -> np.ndarray:
     counts = count(dataset)[info.labels_offset :]
     if missing := [n for n, c in zip(names, counts, strict=True) if not c]:
         raise UserError(
@@ -53,7 +57,7 @@ def _balanced(info: ModelInfo, dataset: Any, names: Sequence[str]) -> np.ndarray
     return counts.sum() / (len(counts) * counts)
 
 
-def count(dataset: Any) -> np.ndarray:
+def count(dataset: StoredSplit) -> np.ndarray:
     """The number of records with each label, int `[classes]`."""
     counts = np.zeros(dataset.num_classes, np.int64)
     for _, _, labels in pipeline.labels(dataset):

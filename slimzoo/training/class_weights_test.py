@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from datasets import dataset_utils, flowers
+from datasets import dataset_factory, dataset_utils
 from slimbase.errors import UserError
 from slimzoo.config.train import TrainConfig
 from slimzoo.model import info as model_info
@@ -23,7 +23,7 @@ def dataset(tmp_path):
             example = dataset_utils.image_to_tfexample(b"", b"jpg", 1, 1, label)
             for _ in range(2**label):
                 writer.write(example.SerializeToString())
-    return flowers.get_split("train", str(tmp_path))
+    return dataset_factory.open_split("flowers", "train", tmp_path)
 
 
 def test_counting_labels(dataset):

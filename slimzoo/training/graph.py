@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from datasets.reading import pipeline
+from datasets.storage.split import StoredSplit
 from deployment import model_deploy
 from preprocessing import augmentation, ops
 from slimzoo.config.train import TrainConfig
@@ -20,7 +21,6 @@ from slimzoo.training.cluster.session import SyncReplicas
 AUXILIARY_LOSS_WEIGHT = 0.4
 _EXAMPLES_IN_SUMMARIES = 3
 
-Dataset = Any  # slim.dataset.Dataset
 Batch = tuple[tf.Tensor, tf.Tensor]
 
 
@@ -65,7 +65,7 @@ class TrainGraph:
 def build(
     config: TrainConfig,
     info: ModelInfo,
-    dataset: Dataset,
+    dataset: StoredSplit,
     cluster: model_deploy.DeploymentConfig,
     seed: int | None,
 ) -> TrainGraph:
@@ -112,7 +112,7 @@ def build(
 def _batches(
     config: TrainConfig,
     info: ModelInfo,
-    dataset: Dataset,
+    dataset: StoredSplit,
     cluster: model_deploy.DeploymentConfig,
     seed: int | None,
 ) -> tuple[list[Batch], tf.Tensor]:

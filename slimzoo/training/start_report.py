@@ -8,13 +8,14 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from absl import logging
 
+from datasets.storage.split import StoredSplit
 from deployment.model_deploy import DeploymentConfig
 from slimbase.text import listed
 from slimzoo.config.train import TrainConfig
 from slimzoo.model import scopes
 from slimzoo.model.info import ModelInfo
 from slimzoo.training import optimizers
-from slimzoo.training.graph import Dataset, TrainGraph
+from slimzoo.training.graph import TrainGraph
 from slimzoo.training.warm_start import Plan
 
 _MOST_SCOPES = 4
@@ -35,7 +36,7 @@ class StartReport:
 
     config: TrainConfig
     info: ModelInfo
-    dataset: Dataset
+    dataset: StoredSplit
     deployment: DeploymentConfig
     graph: TrainGraph
     plan: Plan

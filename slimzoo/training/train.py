@@ -11,6 +11,8 @@ from absl import logging
 
 from datasets import dataset_factory
 from datasets.reading import pipeline, preflight
+from datasets.storage import manifests
+from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError
 from slimbase.files import write_json
 from slimbase.graph import classic_graph, explained_memory_errors
@@ -24,7 +26,7 @@ from slimzoo.training import graph as train_graph
 from slimzoo.training import hooks, validation, warm_start
 from slimzoo.training.cluster import join
 from slimzoo.training.cluster import session as cluster_session
-from slimzoo.training.graph import Dataset, TrainGraph
+from slimzoo.training.graph import TrainGraph
 from slimzoo.training.start_report import StartReport
 
 # Threads of queues never end by themselves: longer waiting is of no use.
@@ -147,15 +149,16 @@ def _is_finished(config: TrainConfig, checkpoint: str) -> bool:
 
 def _model_and_data(
     config: TrainConfig, own_checkpoint: str | None, start: str | None
-) -> tuple[ModelInfo, Dataset]:
+) -> tuple[ModelInfo, StoredSplit]:
     if own_checkpoint:
         record = model_info.read(config.train_dir)
     else:
         record = warm_start.record_of(start) if start else {}
-    info = model_info.settle(config, record, config.train_image_size)
-    dataset = dataset_factory.get_dataset(
-        info.dataset_name, config.dataset_split_name, config.dataset_dir or ""
-    )
+    manifest = manifests.read_manifest(config.dataset_dir)
+    info = model_info.settle(config, record, config.train_image_size, manifest)
+    dataset = dataset_factory.describe(
+        info.dataset_name, config.dataset_dir, manifest
+    ).open_split(config.dataset_split_name, manifest)
     if config.quantize_delay >= 0:  # Otherwise as in the checkpoint to go on from.
         info = dataclasses.replace(info, quantize=True)
     if info.quantize and config.precision != "float32":
@@ -164,11 +167,7 @@ def _model_and_data(
             "computes as if in 8 bits has to do so in float32"
         )
     info = model_info.with_classes(info, dataset)
-    dataset, _ = preflight.prepare(
-        dataset,
-        info.labels_offset,
-        *(config.dataset_dir or "", config.dataset_split_name, config.skip_bad_records),
-    )
+    dataset, _ = preflight.prepare(dataset, info.labels_offset, config.skip_bad_records)
     return info, dataset
 
 
@@ -182,7 +181,7 @@ def _write_records(config: TrainConfig, info: ModelInfo) -> None:
 def _hooks(
     config: TrainConfig,
     info: ModelInfo,
-    dataset: Dataset,
+    dataset: StoredSplit,
     graph: TrainGraph,
     saver: tf.train.Saver,
 ) -> list[tf.train.SessionRunHook]:
@@ -203,7 +202,7 @@ def _hooks(
     if config.max_number_of_steps is not None:
         chosen.append(tf.train.StopAtStepHook(last_step=config.max_number_of_steps))
     if is_chief:
-        evaluator = validation.prepared(config, info, dataset.num_samples, history)
+        evaluator = validation.prepared(config, info, dataset, history)
         extras = (
             {"every_steps": evaluator.every_steps, "after_save": evaluator}
             if evaluator

@@ -8,6 +8,7 @@ from absl import logging
 
 from datasets import dataset_factory
 from datasets.reading import preflight
+from datasets.storage.split import StoredSplit
 from slimbase import files
 from slimbase.errors import UserError
 from slimzoo.config.train import TrainConfig
@@ -48,25 +49,30 @@ class CheckpointEvaluator:
     """
 
     def __init__(
-        self, config: TrainConfig, info: ModelInfo, train_size: int, history: History
+        self,
+        config: TrainConfig,
+        info: ModelInfo,
+        trained_on: StoredSplit,
+        history: History,
     ):
         """Prepares to evaluate on the split that `config` asks for.
 
         Args:
           config: options.
           info: facts about the network.
-          train_size: images in an epoch of training.
+          trained_on: split of training, in whose directory the other one is.
           history: rows to which each evaluation is added.
 
         Raises:
           UserError: when there is no such split.
         """
-        descriptor = dataset_factory.describe(info.dataset_name, config.dataset_dir)
-        self._split = config.eval_split_name or descriptor.validation_split
-        self._dataset = dataset_factory.get_dataset(
-            info.dataset_name, self._split, config.dataset_dir or ""
+        manifest = trained_on.manifest
+        descriptor = dataset_factory.describe(
+            info.dataset_name, config.dataset_dir, manifest
         )
-        epoch = train_size / config.global_batch
+        self._split = config.eval_split_name or descriptor.validation_split
+        self._dataset = descriptor.find_split(self._split, manifest)
+        epoch = trained_on.num_samples / config.global_batch
         self.every_steps = config.eval_every_steps or max(
             1, round((config.eval_every_epochs or 0) * epoch)
         )
@@ -76,11 +82,9 @@ class CheckpointEvaluator:
 
     def prepare(self) -> None:
         """Checks the records of the split; see `preflight.prepare`."""
-        config = self._config
+        self._dataset.check_files()
         self._dataset, _ = preflight.prepare(
-            self._dataset,
-            self._info.labels_offset,
-            *(config.dataset_dir or "", self._split, config.skip_bad_records),
+            self._dataset, self._info.labels_offset, self._config.skip_bad_records
         )
 
     def __call__(self, step: int) -> bool:
@@ -153,11 +157,11 @@ def keep(checkpoint: str, directory: pathlib.Path, info: ModelInfo) -> None:
 
 
 def prepared(
-    config: TrainConfig, info: ModelInfo, train_size: int, history: History
+    config: TrainConfig, info: ModelInfo, trained_on: StoredSplit, history: History
 ) -> CheckpointEvaluator | None:
     """An evaluator that is ready; None unless `config` asks for evaluations."""
     if not _is_wanted(config):
         return None
-    evaluator = CheckpointEvaluator(config, info, train_size, history)
+    evaluator = CheckpointEvaluator(config, info, trained_on, history)
     evaluator.prepare()
     return evaluator

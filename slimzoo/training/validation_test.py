@@ -5,6 +5,8 @@ import pathlib
 import numpy as np
 import pytest
 
+from datasets.dataset_factory import DATASETS
+from datasets.storage.manifests import read_manifest
 from slimbase.errors import UserError
 from slimzoo.config.train import TrainConfig
 from slimzoo.evaluation.metrics import Metrics
@@ -44,8 +46,9 @@ def evaluate(tmp_path, write_checkpoint, monkeypatch):
             **options,
         )
         (tmp_path / "labels.txt").write_text("".join(f"{i}:{i}\n" for i in range(10)))
+        trained_on = DATASETS["shapes"].find_split("train", read_manifest(tmp_path))
         evaluation = validation.CheckpointEvaluator(
-            config, INFO, 4000, History(tmp_path)
+            config, INFO, trained_on, History(tmp_path)
         )
         losses = itertools.chain(losses, itertools.repeat(50.0))
         for step, top_1 in enumerate(top_1s, 1):
@@ -116,5 +119,9 @@ def test_epochs_are_counted_in_global_batches(tmp_path):
         accumulate_gradients=5,
         eval_every_epochs=0.5,
     )
-    evaluation = validation.CheckpointEvaluator(config, INFO, 4000, History(tmp_path))
+    trained_on = DATASETS["shapes"].find_split("train", read_manifest(tmp_path))
+    assert trained_on.num_samples == 4000
+    evaluation = validation.CheckpointEvaluator(
+        config, INFO, trained_on, History(tmp_path)
+    )
     assert evaluation.every_steps == 5  # Of 4,000 pictures, 400 at a time.
