@@ -10,7 +10,8 @@ from slimbase import errors
 
 Entry = TypeVar("Entry")
 
-_TEST_MODULES = ("_test", ".conftest", ".testing")
+# Ends of the full names of modules that only tests import.
+TEST_MODULES = ("_test", ".conftest", ".testing")
 
 
 class Registry(dict[str, Entry]):
@@ -43,5 +44,5 @@ def import_modules(
     """
     prefix = package.__name__ + "."
     for module in pkgutil.walk_packages(package.__path__, prefix):
-        if not module.name.endswith(_TEST_MODULES) and wanted(module.name):
+        if not module.name.endswith(TEST_MODULES) and wanted(module.name):
             importlib.import_module(module.name)

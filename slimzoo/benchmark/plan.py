@@ -16,7 +16,7 @@ from slimbase.text import counted
 from slimzoo.benchmark import others
 from slimzoo.benchmark.clock import cores
 from slimzoo.config.benchmark import BenchmarkConfig
-from slimzoo.zoo import listing
+from slimzoo.zoo import networks
 
 OURS, CLASSIC = "ours", "classic"
 # Ours, but for what computes the network.
@@ -103,7 +103,7 @@ def contests(config: BenchmarkConfig) -> list[Contest]:
         _check_timm(config)
     _check_data(config)
     lists = {
-        "model": [n.name for n in listing.find(list(_parts(config.model_name)))],
+        "model": [n.name for n in networks.find(list(_parts(config.model_name)))],
         "format": _names("export_formats", config.export_formats, EXPORT_FORMATS),
         "batch_size": _numbers("batch_size", config.batch_size),
         "num_clones": _numbers("num_clones", config.num_clones),
