@@ -40,7 +40,7 @@ def import_modules(
 
     Args:
       package: an imported package.
-      wanted: takes a module's full name and tells whether to import it.
+      wanted: function of a module's full name that returns whether to import it.
     """
     prefix = package.__name__ + "."
     for module in pkgutil.walk_packages(package.__path__, prefix):
