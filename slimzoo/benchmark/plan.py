@@ -217,8 +217,12 @@ def _threads(text: str | None) -> list[int | None]:
     if not hasattr(os, "sched_setaffinity"):
         raise UserError("--threads needs Linux, where a process can be bound to cores")
     most = len(cores())
-    message = f"--threads={text} should be numbers from 1 to {most}, the cores here"
-    return [*_integers(text, message, most)]
+    numbers = _integers(
+        text,
+        f"--threads={text} should be numbers from 1 to {most}, the cores here",
+        most,
+    )
+    return [*numbers]
 
 
 def _integers(text: str, message: str, most: float = math.inf) -> list[int]:
