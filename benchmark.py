@@ -21,7 +21,7 @@ def main(config: BenchmarkConfig) -> int:
     # TensorFlow takes seconds to import; --help does not.
     from slimzoo.benchmark import tables, turns
 
-    found = turns.run(config, tell=tables.write)
+    found = turns.run(config, report=tables.write)
     print(tables.text(found))
     return 1 if found.errors else 0
 

@@ -15,7 +15,7 @@ def test_help_and_mistakes():
     assert "Did you mean mobilenet" in fails("benchmark.py", "--model_name=mobilnet*")
 
 
-def test_what_fails_is_told_in_its_row(tmp_path):
+def test_failures_are_reported_in_their_rows(tmp_path):
     """A size that the one recipe cannot make, and the other can."""
     files = [f"--csv={tmp_path}/rows.csv", f"--json={tmp_path}/all.json"]
     result = call(
@@ -27,11 +27,11 @@ def test_what_fails_is_told_in_its_row(tmp_path):
     assert "failed: input, vgg_16" in result.stdout
     assert "turn 1 of 1, ours: " in result.stderr
     rows = csv.DictReader((tmp_path / "rows.csv").read_text().splitlines())
-    told = {row["model"]: row for row in rows}
-    assert "cannot cut 300x300 pixels" in told["vgg_16"]["error"]
-    assert told["vgg_16"]["images_per_second"] == ""
-    assert float(told["mobilenet_v1"]["images_per_second"]) > 0
-    assert not told["mobilenet_v1"]["error"]
+    by_model = {row["model"]: row for row in rows}
+    assert "cannot cut 300x300 pixels" in by_model["vgg_16"]["error"]
+    assert by_model["vgg_16"]["images_per_second"] == ""
+    assert float(by_model["mobilenet_v1"]["images_per_second"]) > 0
+    assert not by_model["mobilenet_v1"]["error"]
     content = json.loads((tmp_path / "all.json").read_text())
     assert [len(row["each_turn"]) for row in content["rows"]] == [1, 0]
     assert {"cpu", "cores", "flags", "tensorflow"} <= set(content["machine"])

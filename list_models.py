@@ -10,11 +10,9 @@ from slimzoo.config.zoo import ListConfig
 
 def main(config: ListConfig, patterns: list[str]) -> None:
     """Prints the networks whose names match one of `patterns`, by default all."""
-    from slimzoo.zoo import (
-        facts,  # The networks' modules take a while; --help does not.
-    )
+    from slimzoo.zoo import listing
 
-    print(facts.models().listing(config, patterns))
+    print(listing.listing(config, patterns))
 
 
 def run() -> None:

@@ -12,19 +12,19 @@ import tensorflow.compat.v2 as tf2
 
 from preprocessing import ops
 
-ERASED_AREA = 0.02, 1 / 3  # Shares of the picture.
+ERASED_AREA = 0.02, 1 / 3  # Shares of the image.
 ERASED_ASPECT = 0.3, 1 / 0.3  # Height by width.
 
 
-def random_erasing(image: Any, share: float, seed: Any) -> Any:
-    """Sets a random box of a share of the pictures to zero.
+def random_erasing(image: tf.Tensor, share: float, seed: Any) -> tf.Tensor:
+    """Sets a random box to zero in a share of the images.
 
     Zhong et al.: Random erasing data augmentation, 2017, arXiv 1708.04896. Zero is
     mid-gray or the mean colour in the recipes' ranges.
 
     Args:
       image: float `[height, width, channels]`, after its recipe.
-      share: of the pictures in which a box is erased, from 0 to 1.
+      share: share of the images in which a box is erased, from 0 to 1.
       seed: `[2]`.
     """
     draw = tf.random.stateless_uniform([5], seed)
@@ -37,15 +37,17 @@ def random_erasing(image: Any, share: float, seed: Any) -> Any:
     return tf2.where(draw[4] < share, erased, image)
 
 
-def mixup(images: Any, targets: Any, alpha: float, seed: Any) -> tuple[Any, Any]:
-    """Blends each picture with another of its batch, and their targets likewise.
+def mixup(
+    images: tf.Tensor, targets: tf.Tensor, alpha: float, seed: Any
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Blends each image with another of its batch, and their targets by the same share.
 
     Zhang et al.: mixup: beyond empirical risk minimization, 2017, arXiv 1710.09412.
 
     Args:
       images: float `[batch, height, width, channels]`.
       targets: float `[batch, classes]`, rows of sum 1.
-      alpha: shares are drawn from Beta(alpha, alpha), one for each picture.
+      alpha: parameter of Beta(alpha, alpha), from which each image's share is drawn.
       seed: `[2]`.
     """
     share = _beta(tf.shape(images)[:1], alpha, seed)
@@ -55,8 +57,10 @@ def mixup(images: Any, targets: Any, alpha: float, seed: Any) -> tuple[Any, Any]
     )
 
 
-def cutmix(images: Any, targets: Any, alpha: float, seed: Any) -> tuple[Any, Any]:
-    """Pastes a box of another picture into each; targets by the areas.
+def cutmix(
+    images: tf.Tensor, targets: tf.Tensor, alpha: float, seed: Any
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Pastes a box of another image into each image; blends targets by the areas.
 
     Yun et al.: CutMix: regularization strategy to train strong classifiers with
     localizable features, 2019, arXiv 1905.04899. Arguments are those of `mixup`; the
@@ -77,9 +81,13 @@ def cutmix(images: Any, targets: Any, alpha: float, seed: Any) -> tuple[Any, Any
 
 
 def mix(
-    images: Any, targets: Any, mixup_alpha: float, cutmix_alpha: float, seed: Any
-) -> tuple[Any, Any]:
-    """Mixup or CutMix, whichever has an alpha; batches in turn by lot with both."""
+    images: tf.Tensor,
+    targets: tf.Tensor,
+    mixup_alpha: float,
+    cutmix_alpha: float,
+    seed: Any,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mixup or CutMix, whichever has an alpha; with both, one at random per batch."""
     if not cutmix_alpha:
         return mixup(images, targets, mixup_alpha, seed)
     if not mixup_alpha:
@@ -92,11 +100,11 @@ def mix(
     )
 
 
-def _between(low, high, unit):
+def _between(low: float, high: float, unit: tf.Tensor) -> tf.Tensor:
     return low + (high - low) * unit
 
 
-def _beta(shape, alpha, seed):
+def _beta(shape: tf.Tensor, alpha: float, seed: Any) -> tf.Tensor:
     one, other = (
         tf.random.stateless_gamma(shape, each, alpha)
         for each in ops.split_seed(seed, 2)
@@ -104,18 +112,21 @@ def _beta(shape, alpha, seed):
     return one / tf.maximum(one + other, 1e-12)  # Both may be tiny for small alpha.
 
 
-def _blend(batch, share):
+def _blend(batch: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     return share * batch + (1 - share) * tf.reverse(batch, [0])
 
 
-def _box(size, place, extent, within=False):
+def _box(
+    size: tf.Tensor, place: tf.Tensor, extent: tf.Tensor, within: bool = False
+) -> tf.Tensor:
     """A mask, bool `[height, width]`, of a box.
 
     Args:
-      size: height and width of the picture, int `[2]`.
-      place: of its centre, or `within` the room that it has, from 0 to 1, `[2]`.
-      extent: of the box in shares of the picture's, `[2]`; cut to it.
-      within: keep all of the box in the picture, rather than its centre alone.
+      size: height and width of the image, int `[2]`.
+      place: place of the box's centre, from 0 to 1, `[2]`; with `within`, place of the
+        box in the room that it has.
+      extent: height and width of the box in shares of the image's, `[2]`; at most 1.
+      within: whether to keep all of the box in the image, rather than its centre alone.
     """
     size = tf.cast(size, tf.float32)
     extent = tf.minimum(extent, 1.0) * size

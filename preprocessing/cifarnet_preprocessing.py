@@ -16,20 +16,22 @@ _PADDING = 4
 
 
 def preprocess_for_train(
-    image: Any,
+    image: tf.Tensor,
     output_height: int,
     output_width: int,
     padding: int = _PADDING,
     add_image_summaries: bool = True,
     use_grayscale: bool = False,
     seed: Any = None,
-) -> Any:
+) -> tf.Tensor:
     """Distorts one picture at random.
 
     Args:
       image: `[height, width, channels]`, values of 0 to 255.
-      output_height: in pixels; at most the picture's plus twice the padding.
-      output_width: likewise.
+      output_height: height of the result in pixels; at most the picture's plus twice
+        the padding.
+      output_width: width of the result in pixels; at most the picture's plus twice the
+        padding.
       padding: pixels of zeros added on every side before the random crop.
       add_image_summaries: whether to show the picture before and after.
       use_grayscale: whether to make it one channel rather than three.
@@ -53,12 +55,12 @@ def preprocess_for_train(
 
 
 def preprocess_for_eval(
-    image: Any,
+    image: tf.Tensor,
     output_height: int,
     output_width: int,
     add_image_summaries: bool = True,
     use_grayscale: bool = False,
-) -> Any:
+) -> tf.Tensor:
     """Crops one picture centrally, or pads it with zeros; see `preprocess_for_train`.
 
     Returns:
@@ -82,14 +84,14 @@ def preprocess_for_eval(
     source="https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
 )
 def preprocess_image(
-    image: Any,
+    image: tf.Tensor,
     output_height: int,
     output_width: int,
     is_training: bool = False,
     add_image_summaries: bool = True,
     use_grayscale: bool = False,
     seed: Any = None,
-) -> Any:
+) -> tf.Tensor:
     """Preprocesses one picture by `preprocess_for_train` or `preprocess_for_eval`."""
     if is_training:
         return preprocess_for_train(

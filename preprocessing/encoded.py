@@ -1,48 +1,47 @@
-"""Encoded pictures, of which no more is decoded than what is looked at.
+"""Decodes the parts of encoded pictures that recipes use, and no more.
 
-A window of a JPEG has the very pixels that it has in the whole picture. If it is at
-least 2, 4 or 8 times as large as asked for, libjpeg makes it that much smaller while it
-decodes: each pixel is about the mean of those that it stands for.
+A window of a JPEG has exactly the pixels that it has in the whole picture. If it is at
+least 2, 4 or 8 times as large as needed, libjpeg decodes it at that fraction of its
+size: each pixel is about the mean of the pixels that it replaces.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow.compat.v1 as tf
 
 CHANNELS = 3
-_SHRINKS = 2, 4, 8  # What libjpeg divides sides by.
+_SHRINKS = 2, 4, 8  # Divisors of sides that libjpeg has.
 _END_OF_IMAGE = b"\xff\xd9"
 
 
-def is_encoded(image: Any) -> bool:
+def is_encoded(image: tf.Tensor) -> bool:
     """Whether a picture is a string scalar rather than pixels."""
     return isinstance(image, bytes) or getattr(image, "dtype", None) == tf.string
 
 
-def decode(contents: Any) -> Any:
+def decode(contents: tf.Tensor) -> tf.Tensor:
     """Pixels of a JPEG, PNG, BMP or GIF (its first), uint8 `[height, width, 3]`."""
     pixels = tf.io.decode_image(contents, CHANNELS, expand_animations=False)
     return tf.ensure_shape(pixels, [None, None, CHANNELS])
 
 
 def crop(
-    contents: Any,
-    choose: Callable[[Any], tuple[Any, Any, Any]],
+    contents: tf.Tensor,
+    choose: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]],
     least: tuple[int, int] | None = None,
-) -> tuple[Any, Any]:
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes a window of a picture.
 
     Args:
       contents: string scalar: a JPEG, or another file, which is decoded as a whole.
       choose: `f(size)`, the size int32 `[2]`, height and width of the picture. Returns
-        first row and column, height and width of the window, both as the size is, and
-        one more tensor. Called once for each way to decode.
+        first row and column, and height and width of the window, both int32 `[2]`,
+        and one more tensor. `crop` calls it once for each way to decode.
       least: height and width below which a window of a JPEG is not made smaller.
 
     Returns:
-      uint8 `[height, width, 3]`, the window or one a half, a fourth or an eighth as
-      high and wide; and that tensor of `choose`.
+      The window, uint8 `[height, width, 3]`, at its size or at a half, a fourth or an
+      eighth of it; and the tensor that `choose` added.
     """
 
     def of_jpeg():
@@ -64,7 +63,13 @@ def crop(
     return tf.ensure_shape(pixels, [None, None, CHANNELS]), more
 
 
-def _decode_window(contents, whole, begin, size, least):
+def _decode_window(
+    contents: tf.Tensor,
+    whole: tf.Tensor,
+    begin: tf.Tensor,
+    size: tf.Tensor,
+    least: tuple[int, int] | None,
+) -> tf.Tensor:
     if least is None:
         return _decode_at(1, contents, whole, begin, size)
     spare = tf.reduce_min(size // least)
@@ -73,7 +78,7 @@ def _decode_window(contents, whole, begin, size, least):
         lambda shrink=shrink: _decode_at(shrink, contents, whole, begin, size)
         for shrink in _SHRINKS
     ]
-    # Most are decoded as they are, and branches not taken cost time, too.
+    # Most pictures are decoded at full size, and branches not taken cost time too.
     return tf.cond(
         tf.equal(case, 0),
         lambda: _decode_at(1, contents, whole, begin, size),
@@ -81,7 +86,13 @@ def _decode_window(contents, whole, begin, size, least):
     )
 
 
-def _decode_at(shrink, contents, whole, begin, size):
+def _decode_at(
+    shrink: int,
+    contents: tf.Tensor,
+    whole: tf.Tensor,
+    begin: tf.Tensor,
+    size: tf.Tensor,
+) -> tf.Tensor:
     begin, size, whole = begin // shrink, size // shrink, -(-whole // shrink)
     # Colours are interpolated with those beside them, which a window's first and last
     # column lack.

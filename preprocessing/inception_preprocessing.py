@@ -53,8 +53,11 @@ _ORDERINGS = (
 
 
 def apply_with_random_selector(
-    x: Any, func: Callable[[Any, int], Any], num_cases: int, seed: Any = None
-) -> Any:
+    x: tf.Tensor,
+    func: Callable[[tf.Tensor, int], tf.Tensor],
+    num_cases: int,
+    seed: Any = None,
+) -> tf.Tensor:
     """Returns `func(x, case)` for a random `case` of 0 to `num_cases - 1`.
 
     Args:
@@ -73,12 +76,12 @@ def apply_with_random_selector(
 
 
 def distort_color(
-    image: Any,
+    image: tf.Tensor,
     color_ordering: int = 0,
     fast_mode: bool = True,
     scope: str | None = None,
     seed: Any = None,
-) -> Any:
+) -> tf.Tensor:
     """Changes the colours of one picture at random.
 
     Args:
@@ -110,8 +113,8 @@ def distort_color(
 
 
 def distorted_bounding_box_crop(
-    image: Any,
-    bbox: Any,
+    image: tf.Tensor,
+    bbox: tf.Tensor | None,
     min_object_covered: float = 0.1,
     aspect_ratio_range: Sequence[float] = (0.75, 1.33),
     area_range: Sequence[float] = (0.05, 1.0),
@@ -119,7 +122,7 @@ def distorted_bounding_box_crop(
     scope: str | None = None,
     seed: Any = None,
     least: tuple[int, int] | None = None,
-) -> tuple[Any, Any]:
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Crops one picture to a random box around what it shows.
 
     Args:
@@ -130,7 +133,7 @@ def distorted_bounding_box_crop(
       min_object_covered: least fraction of one of the boxes that the crop covers.
       aspect_ratio_range: bounds of the crop's width over its height.
       area_range: bounds of the crop's area as a fraction of the picture's.
-      max_attempts: after which the whole picture is returned.
+      max_attempts: number of attempts, after which the whole picture is returned.
       scope: name scope.
       seed: int32 or int64 `[2]`, fixes the box.
       least: height and width. The crop of an encoded JPEG is made smaller by 2, 4 or 8
@@ -142,7 +145,7 @@ def distorted_bounding_box_crop(
     with tf.name_scope(scope, "distorted_bounding_box_crop", [image, bbox]):
         (seed,) = ops.split_seed(seed, 1)
 
-        def random_box(shape):
+        def random_box(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             return tf2.image.stateless_sample_distorted_bounding_box(
                 shape,
                 bounding_boxes=bbox,
@@ -154,7 +157,9 @@ def distorted_bounding_box_crop(
                 use_image_if_no_bounding_boxes=True,
             )
 
-        def random_window(size):
+        def random_window(
+            size: tf.Tensor,
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             shape = tf.concat([size, [encoded.CHANNELS]], 0)
             begin, size, distorted_bbox = random_box(shape)
             return begin[:2], size[:2], distorted_bbox
@@ -168,25 +173,25 @@ def distorted_bounding_box_crop(
 
 
 def preprocess_for_train(
-    image: Any,
+    image: tf.Tensor,
     height: int,
     width: int,
-    bbox: Any,
+    bbox: tf.Tensor | None,
     fast_mode: bool = True,
     scope: str | None = None,
     add_image_summaries: bool = True,
     random_crop: bool = True,
     use_grayscale: bool = False,
     seed: Any = None,
-) -> Any:
+) -> tf.Tensor:
     """Distorts one picture at random.
 
     Args:
       image: `[height, width, channels]`; integers over their type's whole range, or
         float32 in [0, 1]; or an encoded picture, a string scalar, which is decoded
         as far as need be and to three channels.
-      height: of the result, in pixels.
-      width: of the result, in pixels.
+      height: height of the result in pixels.
+      width: width of the result in pixels.
       bbox: boxes around what the picture shows, see `distorted_bounding_box_crop`;
         None for the whole picture.
       fast_mode: whether to resize bilinearly rather than by one of four methods, and
@@ -202,11 +207,11 @@ def preprocess_for_train(
     """
     crop_seed, seed = ops.split_seed(seed, 2)
 
-    def summarize(name, image, boxes=None):
+    def summarize(name: str, image: tf.Tensor, boxes: tf.Tensor | None = None) -> None:
         if add_image_summaries and not encoded.is_encoded(image):
             ops.add_image_summary(name, image, boxes)
 
-    def resize(image, case):
+    def resize(image: tf.Tensor, case: int) -> tf.Tensor:
         return tf.image.resize_images(image, [height, width], _RESIZE_METHODS[case])
 
     with tf.name_scope(scope, "distort_image", [image]):
@@ -251,8 +256,8 @@ def preprocess_for_train(
         return image
 
 
-def _mirror_and_distort(image: Any, unit: float, seed: Any) -> Any:
-    """What the fast mode does to the picture, from 0 to `unit`, at its final size."""
+def _mirror_and_distort(image: tf.Tensor, unit: float, seed: Any) -> tf.Tensor:
+    """The fast mode's distortions of an image of final size, from 0 to `unit`."""
     # One draw for all, as each takes time.
     place, brightness, saturation = tf.unstack(tf.random.stateless_uniform([3], seed))
     image = tf.cond(place < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
@@ -267,21 +272,21 @@ def _mirror_and_distort(image: Any, unit: float, seed: Any) -> Any:
 
 
 def preprocess_for_eval(
-    image: Any,
+    image: tf.Tensor,
     height: int | None,
     width: int | None,
     central_fraction: float | None = 0.875,
     scope: str | None = None,
     central_crop: bool = True,
     use_grayscale: bool = False,
-) -> Any:
+) -> tf.Tensor:
     """Crops the middle of one picture and resizes it.
 
     Args:
       image: as for `preprocess_for_train`.
-      height: of the result, in pixels; None leaves the size of the crop.
-      width: likewise.
-      central_fraction: of each side that is kept; None keeps all.
+      height: height of the result in pixels; None leaves the size of the crop.
+      width: width of the result in pixels, or None.
+      central_fraction: fraction of each side that is kept; None keeps all.
       scope: name scope.
       central_crop: whether to crop.
       use_grayscale: whether to make it one channel rather than three.
@@ -310,18 +315,18 @@ def preprocess_for_eval(
     trains_on_encoded=True,
 )
 def preprocess_image(
-    image: Any,
+    image: tf.Tensor,
     height: int,
     width: int,
     is_training: bool = False,
-    bbox: Any = None,
+    bbox: tf.Tensor | None = None,
     fast_mode: bool = True,
     add_image_summaries: bool = True,
     crop_image: bool = True,
     use_grayscale: bool = False,
     seed: Any = None,
     central_fraction: float | None = 0.875,
-) -> Any:
+) -> tf.Tensor:
     """Preprocesses one picture by `preprocess_for_train` or `preprocess_for_eval`.
 
     `crop_image` is `random_crop` of the one and `central_crop` of the other.
@@ -348,6 +353,6 @@ def preprocess_image(
     )
 
 
-def _to_symmetric_range(image: Any) -> Any:
+def _to_symmetric_range(image: tf.Tensor) -> tf.Tensor:
     """Maps [0, 1] to [-1, 1]."""
     return (image - 0.5) * 2.0

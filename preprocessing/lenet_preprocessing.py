@@ -21,19 +21,19 @@ from preprocessing.registry import register
     source="http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf",
 )
 def preprocess_image(
-    image: Any,
+    image: tf.Tensor,
     output_height: int,
     output_width: int,
     is_training: bool,
     use_grayscale: bool = False,
     seed: Any = None,
-) -> Any:
+) -> tf.Tensor:
     """Preprocesses one picture; nothing in this recipe is random.
 
     Args:
       image: `[height, width, channels]`, values of 0 to 255.
-      output_height: in pixels.
-      output_width: in pixels.
+      output_height: height of the result in pixels.
+      output_width: width of the result in pixels.
       is_training: makes no difference here.
       use_grayscale: whether to make it one channel; otherwise it keeps its own.
       seed: makes no difference here.

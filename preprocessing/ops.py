@@ -18,7 +18,7 @@ def split_seed(seed: Any, count: int) -> list[Any]:
 
     Args:
       seed: int32 or int64 `[2]`; None draws one, as the graph-level seed governs.
-      count: how many.
+      count: number of seeds.
     """
     if seed is None:
         seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
@@ -27,12 +27,12 @@ def split_seed(seed: Any, count: int) -> list[Any]:
     return tf.unstack(tf.random.split(seed, count))
 
 
-def set_color(image: Any, use_grayscale: bool) -> Any:
+def set_color(image: tf.Tensor, use_grayscale: bool) -> tf.Tensor:
     """Returns the float picture with one channel or with three."""
     return to_grayscale(image) if use_grayscale else to_rgb(image)
 
 
-def to_rgb(image: Any) -> Any:
+def to_rgb(image: tf.Tensor) -> tf.Tensor:
     """Returns the picture with three channels, repeating a single one."""
     channels = _channels(image)
     if channels == 3:
@@ -43,7 +43,7 @@ def to_rgb(image: Any) -> Any:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def to_grayscale(image: Any) -> Any:
+def to_grayscale(image: tf.Tensor) -> tf.Tensor:
     """Returns the float picture with one channel, by luma weights if it has three.
 
     The weights are those of Rec. 601: 0.2989 red, 0.5870 green and 0.1140 blue.
@@ -59,8 +59,8 @@ def to_grayscale(image: Any) -> Any:
     return tf2.where(tf.equal(tf.shape(image)[-1], 1), rgb[..., :1], gray)
 
 
-def _channels(image: Any) -> int | None:
-    """The number of channels, None where it is not known before the picture is."""
+def _channels(image: tf.Tensor) -> int | None:
+    """The number of channels; None if it is unknown until the picture is decoded."""
     channels = image.shape.as_list()[-1]
     if channels not in (None, 1, 3):
         raise UserError(
@@ -69,7 +69,9 @@ def _channels(image: Any) -> int | None:
     return channels
 
 
-def resize(image: Any, height: Any, width: Any) -> Any:
+def resize(
+    image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
+) -> tf.Tensor:
     """Returns the picture as float32 of another size, by bilinear interpolation.
 
     It samples at corners rather than at pixel centres, as TensorFlow 1 did and as
@@ -78,21 +80,21 @@ def resize(image: Any, height: Any, width: Any) -> Any:
     return tf.raw_ops.ResizeBilinear(images=image[tf.newaxis], size=[height, width])[0]
 
 
-def random_crop(image: Any, height: int, width: int, seed: Any) -> Any:
+def random_crop(image: tf.Tensor, height: int, width: int, seed: Any) -> tf.Tensor:
     """Cuts `height` x `width` pixels out of the picture, anywhere in it."""
     _require_known_to_fit(image, height, width)
     offset = random_offset(tf.shape(image)[:2], height, width, seed)
     return _crop(image, offset, height, width)
 
 
-def random_offset(size: Any, height: int, width: int, seed: Any) -> Any:
-    """Where `height` x `width` pixels are cut out of a picture of a size.
+def random_offset(size: tf.Tensor, height: int, width: int, seed: Any) -> tf.Tensor:
+    """The place of a random crop of `height` x `width` pixels in a picture.
 
     Args:
       size: int32 `[2]`, height and width of the picture.
-      height: of the crop.
-      width: of the crop.
-      seed: `[2]`.
+      height: height of the crop.
+      width: width of the crop.
+      seed: seed, int `[2]`.
 
     Returns:
       int32 `[2]`, the first row and column.
@@ -102,14 +104,14 @@ def random_offset(size: Any, height: int, width: int, seed: Any) -> Any:
     return offset % (spare + 1)
 
 
-def central_crop(image: Any, height: int, width: int) -> Any:
+def central_crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """Cuts `height` x `width` pixels out of the middle of the picture."""
     _require_known_to_fit(image, height, width)
     offset = _spare(tf.shape(image)[:2], height, width) // 2
     return _crop(image, offset, height, width)
 
 
-def _require_known_to_fit(image: Any, height: int, width: int) -> None:
+def _require_known_to_fit(image: tf.Tensor, height: int, width: int) -> None:
     rows, columns, _ = image.shape.as_list()
     if (rows or height) < height or (columns or width) < width:
         raise UserError(
@@ -122,21 +124,23 @@ def _misfit(height: int, width: int) -> str:
     return f"A crop of {height}x{width} pixels does not fit in the picture"
 
 
-def _spare(size: Any, height: int, width: int) -> Any:
-    """How many rows and columns a crop leaves over; an error if it does not fit."""
+def _spare(size: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """The numbers of rows and columns outside a crop; an error if it does not fit."""
     message = _misfit(height, width)
     fits = tf.debugging.assert_greater_equal(size, [height, width], message=message)
     with tf.control_dependencies([fits]):
         return size - [height, width]
 
 
-def _crop(image: Any, offset: Any, height: int, width: int) -> Any:
+def _crop(image: tf.Tensor, offset: Any, height: int, width: int) -> tf.Tensor:
     crop = tf.slice(image, tf.concat([offset, [0]], 0), [height, width, -1])
     crop.set_shape([height, width, image.shape[-1]])
     return crop
 
 
-def add_image_summary(name: str, image: Any, boxes: Any = None) -> None:
+def add_image_summary(
+    name: str, image: tf.Tensor, boxes: tf.Tensor | None = None
+) -> None:
     """Adds a summary of the picture, with `boxes` drawn in, to the caller's graph.
 
     Does nothing eagerly and in the functions of `tf.data`, whose summaries nobody

@@ -33,11 +33,11 @@ def get_preprocessing(
     """Returns the recipe `name` as a function of one picture.
 
     Args:
-      name: of a recipe, or of a network for the recipe it uses.
+      name: name of a recipe, or of a network for the network's recipe.
       is_training: whether to distort pictures at random.
       use_grayscale: whether to make pictures of one channel.
-      height: in pixels, where the returned function is not given it.
-      width: likewise.
+      height: height in pixels, for calls that do not give one.
+      width: width in pixels, for calls that do not give one.
 
     Returns:
       `preprocessing_fn(image, output_height=None, output_width=None, **kwargs)`.
@@ -56,7 +56,12 @@ def get_preprocessing(
     """
     recipe = get_recipe(name)
 
-    def preprocessing_fn(image, output_height=None, output_width=None, **kwargs):
+    def preprocessing_fn(
+        image: tf.Tensor,
+        output_height: int | None = None,
+        output_width: int | None = None,
+        **kwargs: Any,
+    ) -> tf.Tensor:
         output_height, output_width = output_height or height, output_width or width
         if not (output_height and output_width):
             raise UserError(
@@ -81,7 +86,7 @@ def get_preprocessing(
 
 
 def _recipes_by_any_name() -> Registry[Recipe]:
-    # Only when asked for: recipes alone do not need the networks' modules.
+    # Imported here, as recipes alone do not need the networks' modules.
     from nets.nets_factory import NETWORKS
 
     names: Registry[Recipe] = Registry(UNKNOWN)

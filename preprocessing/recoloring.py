@@ -7,8 +7,6 @@ factor, limited to 1, is the same as drawing each value c away from the largest:
     most - (most - c) * min(factor, most / (most - least))
 """
 
-from typing import Any
-
 import numpy as np
 import tensorflow.compat.v1 as tf
 
@@ -16,23 +14,23 @@ _TOGETHER = 8  # Pixels per row of a matrix product; more or fewer were slower.
 
 
 def brighten_and_saturate(
-    image: Any,
-    brightness: Any,
-    saturation: Any,
+    image: tf.Tensor,
+    brightness: tf.Tensor,
+    saturation: tf.Tensor,
     unit: float = 1.0,
     value_range: tuple[float, float] = (0.0, 1.0),
-) -> Any:
+) -> tf.Tensor:
     """Returns the picture brighter and with its saturation multiplied, in this order.
 
-    It is what `tf.image.adjust_brightness`, `adjust_saturation` and clipping to [0, 1]
-    make of it, but for rounding.
+    But for rounding, the result is that of `tf.image.adjust_brightness`,
+    `adjust_saturation` and clipping to [0, 1].
 
     Args:
       image: float32 `[height, width, 3]`, from 0 to `unit`.
       brightness: scalar, added to all values, as a share of `unit`.
       saturation: scalar, at least 0.
-      unit: what stands for full intensity.
-      value_range: what 0 and full intensity become.
+      unit: value of full intensity.
+      value_range: values that 0 and full intensity become.
     """
     low, high = value_range
     span = (high - low) / unit
@@ -40,7 +38,7 @@ def brighten_and_saturate(
     most = tf.maximum(tf.maximum(red, green), blue)
     least = tf.minimum(tf.minimum(red, green), blue)
     bright = most + brightness * unit
-    # Of grey, any share makes grey.
+    # Any share makes grey of grey.
     room = bright / tf.maximum(most - least, 1e-6 * unit)
     share = tf.clip_by_value(room, 0.0, saturation)
     rest = bright - most * share + low / span
@@ -51,7 +49,7 @@ def brighten_and_saturate(
     return result
 
 
-def _for_channels(plane: Any, factor: float) -> Any:
+def _for_channels(plane: tf.Tensor, factor: float) -> tf.Tensor:
     """Repeats each value of a plane three times, multiplied by `factor`.
 
     A matrix product does it several times faster than broadcasting along an axis of

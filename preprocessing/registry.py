@@ -1,4 +1,4 @@
-"""What is known about each recipe, registered beside its definition."""
+"""The registry of recipes; each is registered beside its definition."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,17 +13,17 @@ UNKNOWN = "Preprocessing name [%s] was not recognized"
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A preprocessing recipe and the facts that go with it.
+    """A preprocessing recipe and its properties.
 
     Attributes:
       name: what `--preprocessing_name` takes.
       preprocess_image: `f(image, height, width, is_training=, use_grayscale=,
         seed=, ...)` of one decoded picture `[height, width, channels]`.
-      framing: how evaluation brings a picture to the height and width asked for.
-      value_range: of the result, in words.
-      mean: what is subtracted from a pixel of 0 to 255, for all channels or for
+      framing: description of how evaluation makes a picture of the wanted size.
+      value_range: range of the result, in words.
+      mean: value that is subtracted from a pixel of 0 to 255, for all channels or for
         red, green and blue; None where every picture has its own.
-      scale: what the difference is divided by; None as with `mean`.
+      scale: divisor of the difference; None as with `mean`.
       source: the publication that the recipe follows.
       central_fraction: `f(fraction, height, width)`, the keyword arguments with which
         evaluation shows the central `fraction` of each side (of the shorter one, where
@@ -47,17 +47,17 @@ RECIPES: Registry[Recipe] = Registry(UNKNOWN)
 
 
 def register(
-    name: str, **facts: Any
+    name: str, **properties: Any
 ) -> Callable[[PreprocessFunction], PreprocessFunction]:
     """Decorator that makes a `preprocess_image` function known as `name`.
 
     Args:
       name: what `--preprocessing_name` takes.
-      **facts: the other attributes of `Recipe`.
+      **properties: the other attributes of `Recipe`.
     """
 
     def decorate(function: PreprocessFunction) -> PreprocessFunction:
-        RECIPES.register(name, Recipe(name, function, **facts))
+        RECIPES.register(name, Recipe(name, function, **properties))
         return function
 
     return decorate

@@ -30,21 +30,21 @@ _RESIZE_SIDE_MAX = 512
 
 
 def preprocess_for_train(
-    image: Any,
+    image: tf.Tensor,
     output_height: int,
     output_width: int,
     resize_side_min: int = _RESIZE_SIDE_MIN,
     resize_side_max: int = _RESIZE_SIDE_MAX,
     use_grayscale: bool = False,
     seed: Any = None,
-) -> Any:
+) -> tf.Tensor:
     """Crops one picture at a random scale and place, and mirrors half of them.
 
     Args:
       image: `[height, width, channels]`, values of 0 to 255; or an encoded picture, a
         string scalar, which is decoded as far as need be and to three channels.
-      output_height: in pixels.
-      output_width: in pixels.
+      output_height: height of the result in pixels.
+      output_width: width of the result in pixels.
       resize_side_min: least length of the shorter side before the crop, in pixels.
       resize_side_max: greatest length; every integer between is equally likely.
       use_grayscale: whether to make it one channel rather than three.
@@ -54,7 +54,7 @@ def preprocess_for_train(
       float32 `[output_height, output_width, channels]`, less the mean.
 
     Raises:
-      UserError: when the crop is larger than the pictures are made.
+      UserError: if the crop is larger than the resized pictures.
     """
     _require_room(output_height, output_width, resize_side_min)
     side_seed, crop_seed, flip_seed = ops.split_seed(seed, 3)
@@ -74,12 +74,12 @@ def preprocess_for_train(
 
 
 def preprocess_for_eval(
-    image: Any,
+    image: tf.Tensor,
     output_height: int,
     output_width: int,
     resize_side: int,
     use_grayscale: bool = False,
-) -> Any:
+) -> tf.Tensor:
     """Crops the middle of one picture whose shorter side was made `resize_side`.
 
     The other arguments, the result and the error are `preprocess_for_train`'s.
@@ -104,7 +104,7 @@ def preprocess_for_eval(
     trains_on_encoded=True,
 )
 def preprocess_image(
-    image: Any,
+    image: tf.Tensor,
     output_height: int,
     output_width: int,
     is_training: bool = False,
@@ -112,7 +112,7 @@ def preprocess_image(
     resize_side_max: int = _RESIZE_SIDE_MAX,
     use_grayscale: bool = False,
     seed: Any = None,
-) -> Any:
+) -> tf.Tensor:
     """Preprocesses one picture by `preprocess_for_train` or `preprocess_for_eval`.
 
     Evaluation makes the shorter side `resize_side_min`.
@@ -141,13 +141,13 @@ def _require_room(height: int, width: int, side: int) -> None:
         )
 
 
-def _aspect_preserving_resize(image: Any, smallest_side: Any) -> Any:
+def _aspect_preserving_resize(image: tf.Tensor, smallest_side: tf.Tensor) -> tf.Tensor:
     """Returns the picture with its shorter side of that length, as float32."""
     height, width = tf.unstack(_scaled(tf.shape(image)[:2], smallest_side))
     return ops.resize(image, height, width)
 
 
-def _scaled(size: Any, smallest_side: Any) -> Any:
+def _scaled(size: tf.Tensor, smallest_side: tf.Tensor) -> tf.Tensor:
     """Height and width, int32 `[2]`, when the shorter one has that length."""
     size = tf.cast(size, tf.float32)
     scale = tf.cast(smallest_side, tf.float32) / tf.reduce_min(size)
@@ -155,11 +155,11 @@ def _scaled(size: Any, smallest_side: Any) -> Any:
 
 
 def _random_window(
-    contents: Any, smallest_side: Any, height: int, width: int, seed: Any
-) -> Any:
-    """What `ops.random_crop` cuts out of the resized picture, of the encoded one."""
+    contents: tf.Tensor, smallest_side: tf.Tensor, height: int, width: int, seed: Any
+) -> tf.Tensor:
+    """The crop of the resized picture by `ops.random_crop`, decoded from its file."""
 
-    def choose(size):
+    def choose(size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         scaled = _scaled(size, smallest_side)
         offset = ops.random_offset(scaled, height, width, seed)
         scale = size / scaled
@@ -174,7 +174,7 @@ def _random_window(
     return ops.resize(image, height, width)
 
 
-def _subtract_mean(image: Any, use_grayscale: bool) -> Any:
+def _subtract_mean(image: tf.Tensor, use_grayscale: bool) -> tf.Tensor:
     if use_grayscale:
         return image - _GRAY_MEAN
     shape = tf.shape(image)

@@ -1,4 +1,4 @@
-"""What the user did wrong, said on one screen."""
+"""Errors of the user, which are shown on one screen."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ _MOST_SHOWN = 60  # Names on one screen.
 
 
 class UserError(ValueError):
-    """A mistake the user can mend; the scripts print it without a stack trace."""
+    """A mistake that the user can correct; scripts print it without a stack trace."""
 
 
 def unknown(message: str, name: object, known: Iterable[str]) -> UserError:

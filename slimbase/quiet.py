@@ -1,4 +1,4 @@
-"""Starts TensorFlow, without its chatter and without what it need not load."""
+"""Starts TensorFlow without its chatter, and without modules that it need not load."""
 
 import contextlib
 import gc
@@ -8,7 +8,8 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 # Information, and that there is no GPU driver; TF_CPP_MIN_LOG_LEVEL does not hold for
 # what is logged while the libraries load.
@@ -52,16 +53,18 @@ class _NoKeras:
     not, so that nothing of it stays behind.
     """
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: Any = None
+    ) -> None:
         if name in ("keras.src", "tf_keras.src"):
             raise ModuleNotFoundError(f"{name} is not imported yet", name=name)
 
 
 @contextlib.contextmanager
 def _without_keras() -> Iterator[None]:
-    """TensorFlow's import imports Keras last, if it can, and with it matplotlib.
+    """Keeps TensorFlow's import from importing Keras, and with it matplotlib.
 
-    Graphs need none of it, and `tf.keras` imports it when it is used.
+    Graphs need neither, and `tf.keras` imports Keras when it is used.
     """
     finder = _NoKeras()
     sys.meta_path.insert(0, finder)
@@ -73,7 +76,7 @@ def _without_keras() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """Modules stay: looking for garbage among them, now or later, takes time only."""
+    """Switches the garbage collector off during the import, as modules stay anyway."""
     if not gc.isenabled() or "tensorflow" in sys.modules:
         yield
         return

@@ -10,7 +10,8 @@ from slimbase import errors
 
 Entry = TypeVar("Entry")
 
-_TEST_MODULES = ("_test", ".conftest", ".testing")
+# Ends of the full names of modules that only tests import.
+TEST_MODULES = ("_test", ".conftest", ".testing")
 
 
 class Registry(dict[str, Entry]):
@@ -39,9 +40,9 @@ def import_modules(
 
     Args:
       package: an imported package.
-      wanted: takes a module's full name and tells whether to import it.
+      wanted: function of a module's full name that returns whether to import it.
     """
     prefix = package.__name__ + "."
     for module in pkgutil.walk_packages(package.__path__, prefix):
-        if not module.name.endswith(_TEST_MODULES) and wanted(module.name):
+        if not module.name.endswith(TEST_MODULES) and wanted(module.name):
             importlib.import_module(module.name)

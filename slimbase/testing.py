@@ -65,8 +65,8 @@ def call(script, *arguments, check=True):
         stack.callback(logger.removeHandler, handler)
         stack.callback(logger.setLevel, level)
         runpy.run_path(str(ROOT / script), run_name="__main__")
-    told = output.getvalue(), errors.getvalue()
-    result = subprocess.CompletedProcess(arguments, statuses[0] or 0, *told)
+    texts = output.getvalue(), errors.getvalue()
+    result = subprocess.CompletedProcess(arguments, statuses[0] or 0, *texts)
     if check:
         assert result.returncode == 0, result.stdout + result.stderr
     return result

@@ -75,7 +75,7 @@ class Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _texts(self, node: ast.AST) -> list[str]:
-        """What an expression may be, as far as this module tells."""
+        """The values that an expression may have, as far as this module shows."""
         match node:
             case ast.Constant(value=str(text)):
                 return [text]

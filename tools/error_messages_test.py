@@ -10,7 +10,7 @@ from tools import error_messages
 PAGE = error_messages.ROOT / "docs" / "errors.md"
 FROM_OTHERS = "\n## From TensorFlow"  # What follows is in no source of ours.
 SHORTEST = 20  # Characters of a row that is not the whole message.
-# Messages without words of their own, by function, and what they tell.
+# Messages without words of their own, by function, and their texts.
 PASSED_ON = {
     (
         "slimbase/command_line/flags.py read_options",

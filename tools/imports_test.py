@@ -69,7 +69,7 @@ def test_imports_in_functions_and_for_type_checkers_count(tmp_path):
         "def f():\n    from slimbase.errors import UserError\n    import nets.lenet\n"
         "    importlib.import_module('slimzoo.training.train')\n"
     )
-    known = dict.fromkeys(MODULES, path)
+    known = {name: path for name in MODULES}  # noqa: C420 (Keeps the type.)
     assert imports.imported(path, known) == {
         "nets.vgg",
         "slimbase.errors",

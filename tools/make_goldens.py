@@ -32,7 +32,7 @@ _BATCH_SIZE = 2
 
 
 def record(name: str) -> dict[str, Any]:
-    """What the registered network `name` is now, as nets/zoo_test.py compares it."""
+    """The record of the registered network `name` that nets/zoo_test.py compares."""
     network = NETWORKS[name]
     facts = {
         "model": name,
@@ -53,7 +53,7 @@ def record(name: str) -> dict[str, Any]:
     return facts
 
 
-def _structure(logits, end_points):
+def _structure(logits: tf.Tensor, end_points: dict[str, Any]) -> dict[str, Any]:
     trainable = {variable.op.name for variable in tf.trainable_variables()}
     shapes = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
     collections = ("MODEL_VARIABLES", "REGULARIZATION_LOSSES", "UPDATE_OPS")
@@ -72,7 +72,7 @@ def _structure(logits, end_points):
     }
 
 
-def _values_in_training(images):
+def _values_in_training(images: tf.Tensor) -> dict[str, Any]:
     """The regularization loss, and the first moving mean after one update."""
     loss = tf.losses.get_regularization_loss()
     updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)[:2]
@@ -87,8 +87,8 @@ def _values_in_training(images):
     return values
 
 
-def _fingerprint(value):
-    """What `testing.assert_close` compares."""
+def _fingerprint(value: np.ndarray) -> dict[str, Any]:
+    """The statistics of `value` that `testing.assert_close` compares."""
     flat = np.asarray(value, np.float64).reshape(-1)
     return {
         "shape": list(np.shape(value)),
@@ -98,7 +98,7 @@ def _fingerprint(value):
     }
 
 
-def _rounded(value):
+def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.7g}")
     if isinstance(value, list):
@@ -138,8 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path.write_bytes(packed)
         parts = ("train", "infer") if "train" in facts else ()
         counts = {facts[part]["parameters"] for part in parts}
-        told = "".join(f", {count:,} parameters" for count in sorted(counts))
-        print(f"{path.name}: {len(packed)} bytes{told}")
+        sizes = "".join(f", {count:,} parameters" for count in sorted(counts))
+        print(f"{path.name}: {len(packed)} bytes{sizes}")
 
 
 if __name__ == "__main__":

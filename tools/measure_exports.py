@@ -40,8 +40,8 @@ def measure(name: str, directory: pathlib.Path) -> dict[str, Any]:
     """Exports the network `name` in every way that needs no data.
 
     Args:
-      name: of the network.
-      directory: for files, which stay there.
+      name: the network's name.
+      directory: directory for files, which stay there.
 
     Returns:
       `output` and `logits`: names of these nodes. `freeze_graph`,
@@ -60,7 +60,7 @@ def measure(name: str, directory: pathlib.Path) -> dict[str, Any]:
     images = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
     trained, expected = export.freeze(config, network, images)
 
-    def agrees(form, path):
+    def agrees(form: str, path: pathlib.Path) -> bool:
         examples = Examples(images, (), "noise", False)
         written = verify.run_written(form, path, examples)
         bounds = verify.tolerance("float32", 0, examples)

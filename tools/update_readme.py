@@ -2,7 +2,8 @@
 
     python -m tools.update_readme
 
-A table stands between a pair of comments that name it.
+A table stands between a pair of comments that name it. slimzoo/zoo/networks.json, which
+list_models.py reads, is written too.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from slimzoo.config.evaluate import EvalConfig
 from slimzoo.config.export import ExportConfig
 from slimzoo.config.train import TrainConfig
 from slimzoo.config.zoo import DownloadConfig, ListConfig
-from slimzoo.zoo import listing
+from slimzoo.zoo import listing, networks, tables
 from tools import imports
 from tools.markdown import ROOT
 
@@ -44,7 +45,7 @@ EXPORTS = ROOT / "tools" / "exports.json"
 
 
 def _models() -> str:
-    return listing.FORMATS["markdown"](map(listing.row, listing.find()))
+    return tables.FORMATS["markdown"](networks.rows())
 
 
 def _networks() -> str:
@@ -56,19 +57,19 @@ def _networks() -> str:
             f"`{','.join(network.classifier_scopes)}`",
             _link(network.paper),
         ]
-        for network in listing.find()
+        for network in networks.find()
     ]
     titles = ["network", "input", "classes", "classifier scopes", "paper"]
-    return listing.markdown([titles, *rows], numeric=[2])
+    return tables.markdown([titles, *rows], numeric=[2])
 
 
 def _checkpoints() -> str:
-    rows = [_cells(c) for network in listing.find() for c in network.checkpoints]
+    rows = [_cells(c) for network in networks.find() for c in network.checkpoints]
     titles = [
         *("network", "width", "size", "date", "bits", "top-1", "top-5"),
         *("classes", "preprocessing", "archive"),
     ]
-    return listing.markdown([titles, *rows], numeric=[1, 2, 4, 5, 6, 7])
+    return tables.markdown([titles, *rows], numeric=[1, 2, 4, 5, 6, 7])
 
 
 def _cells(checkpoint: PublishedCheckpoint) -> list[str]:
@@ -96,10 +97,10 @@ def _nodes() -> str:
             f"`{measured[network.name]['output']}`",
             f"`{measured[network.name]['logits']}`",
         ]
-        for network in listing.find()
+        for network in networks.find()
         if network.name in measured
     ]
-    return listing.markdown(
+    return tables.markdown(
         [["network", "input", "preprocessing", "output", "logits"], *rows]
     )
 
@@ -110,7 +111,7 @@ def _ranges() -> str:
         for _, recipe in sorted(RECIPES.items())
     ]
     titles = ["preprocessing", "values", "mean, of 0 to 255", "scale"]
-    return listing.markdown([titles, *rows])
+    return tables.markdown([titles, *rows])
 
 
 def _each(value: float | tuple[float, ...] | None) -> str:
@@ -122,7 +123,7 @@ def _each(value: float | tuple[float, ...] | None) -> str:
 def _conversions() -> str:
     measured = _exports()
     rows = []
-    for network in listing.find():
+    for network in networks.find():
         facts = measured.get(network.name)
         if not facts:  # measure_exports_test.py complains.
             continue
@@ -131,7 +132,7 @@ def _conversions() -> str:
         size = f"{lite / 1e6:,.1f}" if isinstance(lite, int) else f"{lite}"
         rows.append([f"`{network.name}`", *("yes" if t else "no" for t in tools), size])
     titles = ["network", "`freeze_graph`", "`optimize_for_inference`", "tflite, MB"]
-    return listing.markdown([titles, *rows], numeric=[3])
+    return tables.markdown([titles, *rows], numeric=[3])
 
 
 def _flags() -> str:
@@ -141,7 +142,7 @@ def _flags() -> str:
         parts.append(f"## {command}")
         for title, fields in usage.groups(config).items():
             rows = [_flag(field, types[field.name]) for field in fields]
-            parts.append(listing.markdown([[title, "default", ""], *rows]))
+            parts.append(tables.markdown([[title, "default", ""], *rows]))
     return "\n\n".join(parts)
 
 
@@ -165,7 +166,7 @@ def _floors() -> str:
         for number, floor in reversed([*enumerate(imports.FLOORS, 1)])
         for room in floor
     ]
-    return listing.markdown([["floor", "room", ""], *rows])
+    return tables.markdown([["floor", "room", ""], *rows])
 
 
 def _exports() -> dict[str, dict[str, Any]]:
@@ -200,12 +201,13 @@ def updated(text: str, name: str, table: str) -> str:
 
 def main() -> None:
     """Updates the files."""
-    for file, tables in TABLES.items():
+    for file, builders in TABLES.items():
         path = ROOT / file
         text = path.read_text("utf-8")
-        for name, table in tables.items():
-            text = updated(text, name, table())
+        for name, build in builders.items():
+            text = updated(text, name, build())
         path.write_text(text, "utf-8")
+    listing.RECORD.write_text(listing.record(networks.rows()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import pytest
 
 from nets.registry import NETWORKS
+from slimzoo.zoo import listing, networks
 from tools import update_readme
 
 
@@ -11,6 +12,12 @@ from tools import update_readme
 def test_tables_are_fresh(file, name):
     text = (update_readme.ROOT / file).read_text("utf-8")
     fresh = update_readme.updated(text, name, update_readme.TABLES[file][name]())
+    assert text == fresh, "run python -m tools.update_readme"
+
+
+def test_record_that_list_models_reads_is_fresh():
+    fresh = listing.record(networks.rows())
+    text = listing.RECORD.read_text("utf-8")
     assert text == fresh, "run python -m tools.update_readme"
 
 

@@ -13,7 +13,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 
 
 def status_of(action: Callable[[], int | None]) -> int | None:
-    """Calls `action`; what it refuses is told in a line.
+    """Calls `action`; a UserError is printed as one line.
 
     Returns:
       The exit status: what `action` returns, 1 after a `UserError`, 130 after Ctrl-C,

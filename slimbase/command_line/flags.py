@@ -1,4 +1,4 @@
-"""From the command line to a config: strict flags, mistakes told on one screen."""
+"""From the command line to a config: strict flags, mistakes shown on one screen."""
 
 import dataclasses
 import importlib.util
@@ -34,7 +34,7 @@ class _SizeParser(flags.ArgumentParser):
         return int(numbers[0]), int(numbers[-1])
 
 
-def _define_size(name, default, help, **arguments):
+def _define_size(name: str, default: Size | None, help: str, **arguments: Any) -> None:
     flags.DEFINE(_SizeParser(), name, default, help, **arguments)
 
 
@@ -84,8 +84,8 @@ def read_flags(
     return config_class(**{name: _at_home(value) for name, value in given.items()})
 
 
-def _at_home(value):
-    """`--name=~/x` is no word that shells expand."""
+def _at_home(value: Any) -> Any:
+    """Expands `~/` in `--name=~/x`, which shells do not."""
     is_path = isinstance(value, str) and value.startswith("~/")
     return os.path.expanduser(value) if is_path else value  # noqa: PTH111
 
@@ -135,11 +135,11 @@ def run(
       tensorflow: whether `main` needs it, so that it is started before.
     """
 
-    def guarded(argv):
+    def guarded(argv: list[str]) -> int | None:
         _plain_logging()
         return execute(main, config_class, operands, flags.FLAGS, argv[1:], tensorflow)
 
-    def parse(argv):
+    def parse(argv: list[str]) -> list[str]:
         try:
             return flags.FLAGS(argv)
         except flags.Error as error:

@@ -148,8 +148,8 @@ class TarHeader(tarfile.TarInfo):
     """
 
     @classmethod
-    def frombuf(cls, buf, encoding, errors):
-        """Of 512 bytes; raises `tarfile.ReadError` for what can't be."""
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "TarHeader":
+        """The header in 512 bytes; raises `tarfile.ReadError` for an impossible one."""
         try:
             header = super().frombuf(buf, encoding, errors)
         except tarfile.EOFHeaderError:  # pyright: ignore[reportAttributeAccessIssue]
@@ -165,7 +165,7 @@ class TarHeader(tarfile.TarInfo):
 def _tar_members(path: _Path) -> Generator[_Member, None, None]:
     with tarfile.open(path, tarinfo=TarHeader) as archive:
         for member in archive:
-            if member.size < 0:  # It leads back to what was read before.
+            if member.size < 0:  # It leads back to bytes that were read before.
                 raise _Refused(f"{member.name!r} has a negative size")
             if member.issparse() or not (member.isfile() or member.isdir()):
                 raise _Refused(f"{member.name!r} is neither a file nor a folder")

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import email.message
 import errno
 import http.client
 import json
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 from absl import logging
 from tqdm import tqdm
@@ -61,12 +63,12 @@ class _Source:
 
 @dataclasses.dataclass(frozen=True)
 class _Version:
-    """Tells apart the files that a URL may give at different times.
+    """Distinguishes the files that a URL may give at different times.
 
     Attributes:
-      url: what was asked for.
-      validator: the server's name for this content, or its date; "" if not told.
-      total: bytes of the whole file, if told.
+      url: the requested URL.
+      validator: the server's name for this content, or its date; "" if unknown.
+      total: size of the whole file in bytes, if known.
     """
 
     url: str
@@ -74,7 +76,7 @@ class _Version:
     total: int | None
 
     def differs(self, other: "_Version") -> bool:
-        """Whether parts of the two do not fit together, as far as was told."""
+        """Whether parts of the two do not fit together, as far as is known."""
 
         def contradict(a: str | int | None, b: str | int | None) -> bool:
             return bool(a and b) and a != b
@@ -252,13 +254,13 @@ def _open(url: str, partial: _Partial, begun: _Version | None):
         raise _Interrupted(f"nothing from byte {position} on") from error
 
 
-def _extent(response) -> tuple[int, int | None]:
+def _extent(response: Any) -> tuple[int, int | None]:
     """Where an answer begins, and how long the whole file is if the server says so."""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
-        told = response.headers.get("Content-Range", "")
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told)
+        part = response.headers.get("Content-Range", "")
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", part)
         if not match:
-            raise _Interrupted(f"unclear which part of it came: {told!r}")
+            raise _Interrupted(f"unclear which part of it came: {part!r}")
         return int(match[1]), None if match[2] == "*" else int(match[2])
     if response.status not in (http.HTTPStatus.OK, None):  # None is for files.
         raise _Interrupted(f"HTTP status {response.status}")
@@ -266,8 +268,8 @@ def _extent(response) -> tuple[int, int | None]:
     return 0, int(length) if re.fullmatch(r"\d{1,18}", length) else None
 
 
-def _validator(headers) -> str:
-    """What If-Range takes; a weak tag is none."""
+def _validator(headers: email.message.Message) -> str:
+    """The value for If-Range; a weak tag is not used."""
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified", "")
 
@@ -280,8 +282,8 @@ def _check_space(directory: pathlib.Path, needed: int) -> None:
         )
 
 
-def _blocks(response, url: str) -> Iterator[bytes]:
-    """What comes, as it comes, as long as it comes fast enough."""
+def _blocks(response: Any, url: str) -> Iterator[bytes]:
+    """Yields the blocks that arrive; raises `_Interrupted` if they come too slowly."""
     since, arrived = time.monotonic(), 0
     while True:
         with _explained(url):

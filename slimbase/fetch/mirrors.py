@@ -52,12 +52,12 @@ def fetch(
 
 
 def _download(mirror: str, url: str, path: str | os.PathLike[str]) -> None:
-    told = ""
+    reason = ""
     for place in _places(url):
         try:
             download.download(f"{mirror.rstrip('/')}/{place}", path)
         except (download.NotFoundError, download.ForbiddenError) as error:
-            told = str(error)
+            reason = str(error)
         except download.UnavailableError as error:
             raise download.UnavailableError(
                 f"{error} This is the mirror that {_OPTION} names: check that it is "
@@ -65,13 +65,13 @@ def _download(mirror: str, url: str, path: str | os.PathLike[str]) -> None:
             ) from error
         else:
             return
-    raise _lacking(mirror, url, told)
+    raise _lacking(mirror, url, reason)
 
 
-def _lacking(mirror: str, url: str, told: str) -> UserError:
+def _lacking(mirror: str, url: str, reason: str) -> UserError:
     return download.NotFoundError(
         f"the mirror {mirror} does not have what was published at {url}: "
-        f"{told.rstrip('.')}. Below the mirror, these places were tried: "
+        f"{reason.rstrip('.')}. Below the mirror, these places were tried: "
         f"{', '.join(_places(url))}. Put it at one of them, or name another mirror by "
         f"{_OPTION}."
     )

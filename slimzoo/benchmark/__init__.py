@@ -1,6 +1,6 @@
 """The benchmark: each measurement is a process of its own, and contenders take turns.
 
-`plan` says what is measured, `turns` runs it, `worker` is the process, `results` and
-`tables` are what comes out. `ours`, `classic`, `keras_path` and `timm_script` are the
-contenders.
+`plan` lists what is measured, `turns` starts the processes, `worker` is the process.
+`results` compares what the processes measured, `tables` prints it. `ours`, `classic`,
+`keras_path` and `timm_script` are the contenders.
 """

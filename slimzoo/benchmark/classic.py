@@ -1,8 +1,8 @@
-"""The way of 2017: queue runners, float32, nothing frozen, slim's own loops.
+"""The turns of slim as in 2017: queue runners, float32, nothing frozen, slim's loops.
 
-Its pieces are those that slim's scripts had: `DatasetDataProvider`, `tf.train.batch`, a
+They are composed as slim's scripts were: `DatasetDataProvider`, `tf.train.batch`, a
 prefetch queue, `slim.learning.train`, `slim.evaluation.evaluate_once` with streaming
-metrics. Networks are ours, whose graphs are the same.
+metrics. The networks are ours, whose graphs are the same.
 """
 
 import pathlib
@@ -17,13 +17,11 @@ from datasets.storage.split import StoredSplit
 from deployment import model_deploy
 from slimbase.graph import classic_graph
 from slimzoo.benchmark import classic_preprocessing, ours
-from slimzoo.benchmark.clock import Clock
+from slimzoo.benchmark.clock import Clock, Request
 from slimzoo.model.info import ModelInfo
 from slimzoo.training import graph as train_graph
 
-Request = dict[str, Any]
-
-_NUM_THREADS = 4  # Of preprocessing, and of readers in training.
+_NUM_THREADS = 4  # Threads of preprocessing, and readers in training.
 _WEIGHT_DECAY = 0.00004
 
 
@@ -44,7 +42,7 @@ def _decoder() -> slim.tfexample_decoder.TFExampleDecoder:
 def _batches(
     info: ModelInfo, dataset: StoredSplit, batch_size: int, is_training: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pictures `[batch, height, width, channels]` and labels, out of queues."""
+    """Images `[batch, height, width, channels]` and labels, out of queues."""
     ahead = batch_size * (10 if is_training else 1)
     provider = slim.dataset_data_provider.DatasetDataProvider(
         slim.dataset.Dataset(
@@ -70,7 +68,7 @@ def _batches(
 
 
 def _queue(request: Request, info: ModelInfo, dataset: StoredSplit) -> Any:
-    """The queue of batches with one-hot labels, from which clones take."""
+    """The queue of batches with one-hot labels, from which clones read."""
     images, labels = _batches(info, dataset, request["batch_size"], is_training=True)
     labels = slim.one_hot_encoding(labels, info.num_classes)
     return slim.prefetch_queue.prefetch_queue(
@@ -79,23 +77,26 @@ def _queue(request: Request, info: ModelInfo, dataset: StoredSplit) -> Any:
 
 
 class _Writer(tf.summary.FileWriter):
-    """Knows when the first summary of the graph is there.
+    """Notes when the first summary of the graph is written.
 
-    A thread computes it beside the first steps, which are slow for that, and not for
-    another ten minutes then.
+    A thread computes it beside the first steps, which are slow meanwhile. The second
+    summary comes ten minutes later.
     """
 
     has_summary = False
 
-    def add_summary(self, summary, global_step=None):
+    def add_summary(
+        self, summary: bytes | tf.Summary, global_step: int | None = None
+    ) -> None:
         super().add_summary(summary, global_step)
-        # Speed is told as a message; what the graph computes, as a string of bytes.
+        # Speed comes as a message, and what the graph computes as a string of bytes.
         self.has_summary |= isinstance(summary, bytes)
 
 
-def train(request: Request, clock: Clock) -> None:
+def measure_train(request: Request, clock: Clock) -> None:
     """Training by `slim.learning.train`."""
-    tf.disable_eager_execution()  # Else its threads take no step for one of a graph.
+    # slim's Supervisor counts steps in threads of its own, which run eagerly otherwise.
+    tf.disable_eager_execution()
     info, dataset = ours.model_and_data(request, is_training=True)
     deployment = model_deploy.DeploymentConfig(
         num_clones=request["num_clones"], clone_on_cpu=True
@@ -108,7 +109,7 @@ def train(request: Request, clock: Clock) -> None:
         images = request["batch_size"] * request["num_clones"]
         writer = _Writer(train_dir)
 
-        def step(*arguments):
+        def step(*arguments: Any) -> tuple[float, bool]:
             loss, should_stop = slim.learning.train_step(*arguments)
             if request["save_summaries_secs"] and not writer.has_summary:
                 clock.note_first()
@@ -128,15 +129,20 @@ def train(request: Request, clock: Clock) -> None:
         )
 
 
-def _train_graph(request, info, dataset, deployment):
-    """What takes a step and gives the loss, and all summaries."""
+def _train_graph(
+    request: Request,
+    info: ModelInfo,
+    dataset: Any,
+    deployment: model_deploy.DeploymentConfig,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The loss, whose evaluation takes a step, and all summaries."""
     with tf.device(deployment.variables_device()):
         global_step = slim.create_global_step()
     network = info.network_fn(is_training=True, weight_decay=_WEIGHT_DECAY)
     with tf.device(deployment.inputs_device()):
         queue = _queue(request, info, dataset)
 
-    def clone_fn(queue):
+    def clone_fn(queue: tf.QueueBase) -> dict[str, tf.Tensor]:
         images, labels = queue.dequeue()
         logits, end_points = network(images)
         if "AuxLogits" in end_points:
@@ -166,7 +172,7 @@ def _train_graph(request, info, dataset, deployment):
         return tf.identity(loss, name="train_op"), tf.summary.merge_all()
 
 
-def inference(request: Request, clock: Clock) -> None:
+def measure_inference(request: Request, clock: Clock) -> None:
     """Evaluation by `slim.evaluation.evaluate_once`."""
     info, dataset = ours.model_and_data(request, is_training=False)
     path = ours.checkpoint(request, info, clock)
@@ -200,8 +206,8 @@ def inference(request: Request, clock: Clock) -> None:
         )
 
 
-def input(request: Request, clock: Clock) -> None:
-    """The input of training alone."""
+def measure_input(request: Request, clock: Clock) -> None:
+    """Reading and preprocessing for training, without a network."""
     info, dataset = ours.model_and_data(request, is_training=True)
     with classic_graph(request["seed"]), tf.Session() as session:
         images, labels = _queue(request, info, dataset).dequeue()
@@ -214,8 +220,8 @@ def input(request: Request, clock: Clock) -> None:
         coordinator.join(threads, ignore_live_threads=True)
 
 
-def conversion(request: Request, clock: Clock) -> None:
-    """Conversion of a folder: each picture is decoded in a session."""
+def measure_conversion(request: Request, clock: Clock) -> None:
+    """Conversion of a folder; each picture is decoded in a session."""
     photos = ours.pictures(pathlib.Path(request["source_dir"]))
     with tempfile.TemporaryDirectory(dir=request["scratch"]) as target:
         clock.begin()
@@ -224,7 +230,7 @@ def conversion(request: Request, clock: Clock) -> None:
 
 
 def convert(photos: list[pathlib.Path], path: pathlib.Path) -> None:
-    """Writes a record of each JPEG file; the class is the folder's number by name."""
+    """Writes a record for each JPEG file; the label is the folder's rank by name."""
     class_names = sorted({photo.parent.name for photo in photos})
     with tf.Graph().as_default(), tf.Session() as session:
         content = tf.placeholder(tf.string)

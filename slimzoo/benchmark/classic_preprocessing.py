@@ -1,4 +1,4 @@
-"""The recipes as they were computed in 2017, float32 from the first operation on."""
+"""The recipes as they were in 2017, in float32 from the first operation on."""
 
 import functools
 from collections.abc import Callable
@@ -10,31 +10,35 @@ from slimzoo.model.info import ModelInfo
 
 _MEANS = (123.68, 116.78, 103.94)
 
+Side = int | tf.Tensor  # In pixels.
+
 
 def get(info: ModelInfo, is_training: bool) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The recipe of `info`; where it is neither inception nor vgg, ours of today."""
+    """The recipe of `info`; today's recipe unless it is inception's or vgg's."""
     network = NETWORKS.get(info.preprocessing_name)
     name = network.preprocessing if network else info.preprocessing_name
-    made = _RECIPES.get((name, is_training))
-    if made is None:
+    recipe = _RECIPES.get((name, is_training))
+    if recipe is None:
         return info.preprocessing(is_training)
     height, width = info.image_size
-    return functools.partial(made, height=height, width=width)
+    return functools.partial(recipe, height=height, width=width)
 
 
-def _summarize(name, image):
+def _summarize(name: str, image: tf.Tensor) -> None:
     tf.summary.image(name, tf.expand_dims(image, 0))
 
 
-def _resize(image, height, width):
+def _resize(image: tf.Tensor, height: Side, width: Side) -> tf.Tensor:
     resized = tf.image.resize_bilinear(
         tf.expand_dims(image, 0), [height, width], align_corners=False
     )
     return tf.squeeze(resized, [0])
 
 
-def _select(image, function, cases):
-    """`function(image, case)` of a random case, by switches that merge again."""
+def _select(
+    image: tf.Tensor, function: Callable[[tf.Tensor, int], tf.Tensor], cases: int
+) -> tf.Tensor:
+    """`function(image, case)` for a random case, by switches and a merge."""
     chosen = tf.random_uniform([], maxval=cases, dtype=tf.int32)
     switch = tf.raw_ops.Switch
     outputs = [
@@ -44,7 +48,7 @@ def _select(image, function, cases):
     return tf.raw_ops.Merge(inputs=outputs)[0]
 
 
-def _inception_train(image, height, width):
+def _inception_train(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     image = tf.image.convert_image_dtype(image, tf.float32)
     box = tf.constant([0.0, 0.0, 1.0, 1.0], shape=[1, 1, 4])
     shown = tf.image.draw_bounding_boxes(tf.expand_dims(image, 0), box)
@@ -62,7 +66,8 @@ def _inception_train(image, height, width):
     tf.summary.image("images_with_distorted_bounding_box", shown)
     crop = tf.slice(image, begin, size)
     crop.set_shape([None, None, 3])
-    # One way to resize and one order of colours: the fast mode, its default.
+    # The fast mode, which is the default, has one way to resize and one order of
+    # colours.
     image = _select(
         crop, lambda x, case: tf.image.resize_images(x, [height, width]), cases=1
     )
@@ -75,13 +80,13 @@ def _inception_train(image, height, width):
     return tf.multiply(tf.subtract(image, 0.5), 2.0)
 
 
-def _distort_colors(image, case):
+def _distort_colors(image: tf.Tensor, case: int) -> tf.Tensor:
     image = tf.image.random_brightness(image, max_delta=32.0 / 255.0)
     image = tf.image.random_saturation(image, lower=0.5, upper=1.5)
     return tf.clip_by_value(image, 0.0, 1.0)
 
 
-def _inception_eval(image, height, width):
+def _inception_eval(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     image = tf.image.convert_image_dtype(image, tf.float32)
     image = tf.image.central_crop(image, central_fraction=0.875)
     image.set_shape([None, None, 3])
@@ -89,7 +94,8 @@ def _inception_eval(image, height, width):
     return tf.multiply(tf.subtract(image, 0.5), 2.0)
 
 
-def _to_smallest_side(image, side):
+def _to_smallest_side(image: tf.Tensor, side: Side) -> tf.Tensor:
+    """Resizes an image so that its smaller side has `side` pixels."""
     size = tf.cast(tf.shape(image)[:2], tf.float32)
     scale = tf.cast(side, tf.float32) / tf.reduce_min(size)
     height, width = tf.unstack(tf.cast(tf.rint(size * scale), tf.int32))
@@ -98,8 +104,13 @@ def _to_smallest_side(image, side):
     return image
 
 
-def _crop(image, height, width, choose_offset):
-    """Cuts after two assertions, as each crop did."""
+def _crop(
+    image: tf.Tensor,
+    height: int,
+    width: int,
+    choose_offset: Callable[[tf.Tensor], tf.Tensor],
+) -> tf.Tensor:
+    """Crops after two assertions, as every crop of 2017 did."""
     shape = tf.shape(image)
     of_colors = tf.Assert(tf.equal(tf.rank(image), 3), ["not a picture"])
     fits = tf.logical_and(
@@ -112,24 +123,24 @@ def _crop(image, height, width, choose_offset):
     return tf.cast(image, tf.float32)
 
 
-def _less_mean(image):
+def _less_mean(image: tf.Tensor) -> tf.Tensor:
     channels = tf.split(image, 3, axis=2)
     shifted = [c - mean for c, mean in zip(channels, _MEANS, strict=True)]
     return tf.concat(shifted, axis=2)
 
 
-def _vgg_train(image, height, width):
+def _vgg_train(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     side = tf.random_uniform([], minval=256, maxval=513, dtype=tf.int32)
     image = _to_smallest_side(image, side)
 
-    def anywhere(room):
+    def anywhere(room: tf.Tensor) -> tf.Tensor:
         return tf.random_uniform([], maxval=room + 1, dtype=tf.int32)
 
     image = _crop(image, height, width, anywhere)
     return _less_mean(tf.image.random_flip_left_right(image))
 
 
-def _vgg_eval(image, height, width):
+def _vgg_eval(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     image = _to_smallest_side(image, 256)
     return _less_mean(_crop(image, height, width, lambda room: room // 2))
 

@@ -19,9 +19,9 @@ def now(monkeypatch):
 
 
 def result(measured):
-    told = measured.result()
-    assert told is not None
-    return told
+    result = measured.result()
+    assert result is not None
+    return result
 
 
 def test_steps_after_warm_up_are_measured(now):
@@ -31,12 +31,12 @@ def test_steps_after_warm_up_are_measured(now):
         now(seconds)
         enough.append(measured.tick(8))
     assert enough == [False] * 4 + [True]
-    told = result(measured)
-    assert (told["images"], told["steps"]) == (24, 3)
-    assert told["seconds"] == 9
-    assert told["cpu_seconds"] == 18
-    assert told["start_seconds"] == 10
-    assert told["peak_mb"] >= told["base_mb"] > 1
+    answer = result(measured)
+    assert (answer["images"], answer["steps"]) == (24, 3)
+    assert answer["seconds"] == 9
+    assert answer["cpu_seconds"] == 18
+    assert answer["start_seconds"] == 10
+    assert answer["peak_mb"] >= answer["base_mb"] > 1
 
 
 def test_steps_that_do_not_count_end_the_start_all_the_same(now):
@@ -47,9 +47,9 @@ def test_steps_that_do_not_count_end_the_start_all_the_same(now):
     for seconds in (30, 40, 43):
         now(seconds)
         measured.tick(8)
-    told = result(measured)
-    assert told["start_seconds"] == 10
-    assert (told["steps"], told["seconds"]) == (1, 3)
+    answer = result(measured)
+    assert answer["start_seconds"] == 10
+    assert (answer["steps"], answer["seconds"]) == (1, 3)
 
 
 def test_seconds_end_with_a_whole_step(now):

@@ -1,16 +1,16 @@
-"""Contests and turns as they could be."""
+"""Contests and turns as examples."""
 
 import pytest
 
 from slimzoo.benchmark.plan import Contest
-from slimzoo.benchmark.results import Row
+from slimzoo.benchmark.results import ResultRow
 
 
 @pytest.fixture
 def contest():
-    """`f(**facts)` gives a contest of training."""
+    """`f(**attributes)` gives a contest of training."""
 
-    def make(**facts):
+    def make(**attributes):
         usual = {
             "mode": "train",
             "model_name": "mobilenet_v1",
@@ -21,7 +21,7 @@ def contest():
             "format": "",
             "contestants": (),
         }
-        return Contest(**usual | facts)
+        return Contest(**usual | attributes)
 
     return make
 
@@ -48,8 +48,8 @@ def turn():
 def row(contest, turn):
     """`f(contender, precision, speeds)` gives a row."""
 
-    def make(contender, precision, speeds, **facts):
+    def make(contender, precision, speeds, **attributes):
         turns = tuple(map(turn, speeds))
-        return Row(contest(), contender, precision, turns, **facts)
+        return ResultRow(contest(), contender, precision, turns, **attributes)
 
     return make

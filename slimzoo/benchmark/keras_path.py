@@ -1,7 +1,7 @@
-"""What a user of Keras would do: an application, `fit` or `predict`, and `tf.data`.
+"""The turns of Keras: an application, `fit` or `predict`, and `tf.data`.
 
-Pictures go through the same crop, mirroring and scale as ours, without the colours.
-Keras compiles by XLA where it may; on CPUs that is several times slower, so it is off.
+Pictures are cropped, mirrored and scaled as ours are; their colours are not distorted.
+Keras compiles by XLA where it can; on CPUs that is several times slower, so it is off.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from datasets.storage.split import StoredSplit
 from slimzoo.benchmark import ours
-from slimzoo.benchmark.clock import Clock, EnoughError
+from slimzoo.benchmark.clock import Clock, EnoughError, Request
+from slimzoo.model.info import ModelInfo
 
-Request = dict[str, Any]
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string),
     "image/class/label": tf.io.FixedLenFeature([], tf.int64),
@@ -29,14 +29,14 @@ class _Tick(keras.callbacks.Callback):
         super().__init__()
         self._clock, self._images = clock, images
 
-    def _tell(self, batch, logs=None):
+    def _tick(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self._clock.tick(self._images):
             raise EnoughError
 
-    on_train_batch_end = on_predict_batch_end = _tell
+    on_train_batch_end = on_predict_batch_end = _tick
 
 
-def _model(request: Request, info: Any) -> Any:
+def _model(request: Request, info: ModelInfo) -> Any:
     if request["seed"] is not None:
         keras.utils.set_random_seed(request["seed"])
     if request["precision"] == "bfloat16":
@@ -50,7 +50,7 @@ def _model(request: Request, info: Any) -> Any:
     )
 
 
-def _crop_at_random(content, shape):
+def _crop_at_random(content: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     begin, size, _ = tf.image.sample_distorted_bounding_box(
         shape,
         tf.zeros([1, 0, 4]),
@@ -63,17 +63,17 @@ def _crop_at_random(content, shape):
     return tf.io.decode_and_crop_jpeg(content, window, channels=3)
 
 
-def _crop_middle(content, shape):
+def _crop_middle(content: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     image = tf.io.decode_jpeg(content, channels=3)
     return tf.image.central_crop(image, 0.875)
 
 
 def _batches(
-    info: Any, dataset: StoredSplit, batch_size: int, is_training: bool
+    info: ModelInfo, dataset: StoredSplit, batch_size: int, is_training: bool
 ) -> tf.data.Dataset:
     crop = _crop_at_random if is_training else _crop_middle
 
-    def example(serialized):
+    def example(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = tf.io.parse_single_example(serialized, _FEATURES)
         content = features["image/encoded"]
         image = crop(content, tf.io.extract_jpeg_shape(content))
@@ -89,11 +89,11 @@ def _batches(
     ).repeat()
     if is_training:
         records = records.shuffle(min(2048, dataset.num_samples))
-    pictures = records.map(example, num_parallel_calls=tf.data.AUTOTUNE)
-    return pictures.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    images = records.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+    return images.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def train(request: Request, clock: Clock) -> None:
+def measure_train(request: Request, clock: Clock) -> None:
     """Training by `Model.fit`."""
     info, dataset = ours.model_and_data(request, is_training=True)
     model = _model(request, info)
@@ -113,7 +113,7 @@ def train(request: Request, clock: Clock) -> None:
         )
 
 
-def inference(request: Request, clock: Clock) -> None:
+def measure_inference(request: Request, clock: Clock) -> None:
     """Predictions by `Model.predict`."""
     info, dataset = ours.model_and_data(request, is_training=False)
     model = _model(request, info)

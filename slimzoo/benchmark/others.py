@@ -1,6 +1,6 @@
 """What our networks are called elsewhere."""
 
-# Attribute of keras.applications, and arguments besides.
+# The attribute of keras.applications, and the arguments that it takes.
 KERAS = {
     "mobilenet_v1": ("MobileNet", {}),
     "mobilenet_v1_075": ("MobileNet", {"alpha": 0.75}),
@@ -25,7 +25,7 @@ KERAS = {
     "nasnet_large": ("NASNetLarge", {}),
 }
 
-# Name of the model for timm.create_model.
+# The name for timm.create_model.
 TIMM = {
     "mobilenet_v1": "mobilenetv1_100",
     "mobilenet_v2": "mobilenetv2_100",

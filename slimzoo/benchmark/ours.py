@@ -1,12 +1,14 @@
-"""What is measured of ours: the code of the scripts, each time."""
+"""Our turns: each mode runs the code of a script."""
 
 import contextlib
 import dataclasses
 import pathlib
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
@@ -17,32 +19,35 @@ from datasets.storage.split import StoredSplit
 from nets.nets_factory import NETWORKS
 from slimbase.errors import UserError
 from slimbase.graph import classic_graph, session_config
-from slimzoo.benchmark.clock import Clock, EnoughError
+from slimzoo.benchmark.clock import Answer, Clock, EnoughError, Request
 from slimzoo.benchmark.plan import OURS
 from slimzoo.config import train as train_config
 from slimzoo.config.evaluate import EvalConfig
 from slimzoo.config.export import ExportConfig
 from slimzoo.evaluation import evaluate
 from slimzoo.exporting import export as exporting
-from slimzoo.formats import runtimes
+from slimzoo.formats import runtimes, writers
 from slimzoo.inference import precision, predictor
 from slimzoo.model import info as model_info
 from slimzoo.model.info import ModelInfo
 from slimzoo.training import train as training
 
-Request = dict[str, Any]
-_ROUNDS = 1000  # Of a split: as good as endless.
+_ROUNDS = 1000  # Rounds through a split, as good as endless.
 
 
 class TickHook(tf.train.SessionRunHook):
-    """Tells the clock of each step, and ends a session when that is enough."""
+    """Ticks the clock after each step, and ends the session after enough steps."""
 
     def __init__(self, clock: Clock, images: int):
-        """Each step takes so many images."""
+        """Each step takes `images` images."""
         self._clock, self._images = clock, images
 
-    def after_run(self, run_context, run_values):
-        """Tells the clock."""
+    def after_run(
+        self,
+        run_context: tf.train.SessionRunContext,
+        run_values: tf.train.SessionRunValues,
+    ) -> None:
+        """Ticks the clock."""
         if self._clock.tick(self._images):
             run_context.request_stop()
 
@@ -50,10 +55,10 @@ class TickHook(tf.train.SessionRunHook):
 def model_and_data(
     request: Request, is_training: bool
 ) -> tuple[ModelInfo, StoredSplit]:
-    """The network, with the classes of the data set, and the split that it sees.
+    """The network, with the classes of the data set, and the split that it reads.
 
     Raises:
-      UserError: where there is no such data.
+      UserError: for an unknown data set or split.
     """
     config = EvalConfig(
         model_name=request["model_name"],
@@ -78,9 +83,12 @@ def _is_gray(request: Request) -> bool:
 
 
 def checkpoint(request: Request, info: ModelInfo, clock: Clock) -> str:
-    """A checkpoint of random weights, the same for all turns; returns its prefix.
+    """Writes a checkpoint of random weights unless an earlier turn did.
 
-    Biases are not zero: TensorFlow leaves out what adds zero, and fuses less then.
+    Biases are not zero: TensorFlow removes additions of zero, and then fuses less.
+
+    Returns:
+      The prefix of the checkpoint's files.
     """
     name = f"{info.model_name}-{info.size_text}-{info.num_classes}"
     directory = pathlib.Path(request["scratch"]) / "checkpoints" / name
@@ -102,8 +110,8 @@ def checkpoint(request: Request, info: ModelInfo, clock: Clock) -> str:
     return str(prefix)
 
 
-def train(request: Request, clock: Clock) -> None:
-    """Training as train_image_classifier.py does it; a step is one of its steps."""
+def measure_train(request: Request, clock: Clock) -> None:
+    """Training as train_image_classifier.py does it; a step is a training step."""
     images = request["batch_size"] * request["num_clones"]
     with tempfile.TemporaryDirectory(dir=request["scratch"]) as train_dir:
         config = train_config.TrainConfig(
@@ -124,21 +132,21 @@ def train(request: Request, clock: Clock) -> None:
 
 
 class _Answers:
-    """Takes the place of predictions.csv: each batch of answers ends a step."""
+    """Stands in for predictions.csv: each batch of answers ends a step."""
 
     def __init__(self, clock: Clock):
         self._clock = clock
 
-    def add(self, batch, probabilities) -> None:
-        """Tells the clock."""
+    def add(self, batch: pipeline.EvalBatch, probabilities: np.ndarray) -> None:
+        """Ticks the clock."""
         if self._clock.tick(len(probabilities)):
             raise EnoughError
 
 
-def inference(request: Request, clock: Clock) -> None:
+def measure_inference(request: Request, clock: Clock) -> None:
     """Evaluation as eval_image_classifier.py does it; a step is a batch.
 
-    A contender that is not ours is a runtime that computes the network.
+    A contender other than ours is the name of a runtime that computes the network.
     """
     info, dataset = model_and_data(request, is_training=False)
     path = checkpoint(request, info, clock)
@@ -160,8 +168,8 @@ def inference(request: Request, clock: Clock) -> None:
             )
 
 
-def input(request: Request, clock: Clock) -> None:
-    """The input of training alone; a step is a batch."""
+def measure_input(request: Request, clock: Clock) -> None:
+    """Reading and preprocessing for training, without a network; a step is a batch."""
     info, dataset = model_and_data(request, is_training=True)
     with tf.Graph().as_default():
         batches = pipeline.train_batches(
@@ -172,15 +180,15 @@ def input(request: Request, clock: Clock) -> None:
             takes_encoded=True,
         )
         [(images, labels)] = pipeline.next_batches(batches, 1)
-        step = tf.group(images, labels)  # Nothing is copied out of the session.
+        step = tf.group(images, labels)  # So that no images leave the session.
         start = tf.tables_initializer()
         with tf.Session(config=session_config(on_cpu=True)) as session:
             session.run(start)
             take_steps(lambda: session.run(step), request["batch_size"], clock)
 
 
-def take_steps(step: Any, images: int, clock: Clock) -> None:
-    """Calls `step`, which takes so many images, until the clock says enough."""
+def take_steps(step: Callable[[], Any], images: int, clock: Clock) -> None:
+    """Calls `step`, which takes `images` images, until enough steps were measured."""
     step()
     while not clock.tick(images):
         step()
@@ -190,7 +198,7 @@ def pictures(source: pathlib.Path) -> list[pathlib.Path]:
     """The JPEG files in the folders of `source`, sorted.
 
     Raises:
-      UserError: when there is none, or something else, which would not be compared.
+      UserError: if there is none, or another file, which only one contender would read.
     """
     found = sorted(path for path in source.glob("*/*") if path.is_file())
     others = [path for path in found if path.suffix != ".jpg"]
@@ -203,8 +211,8 @@ def pictures(source: pathlib.Path) -> list[pathlib.Path]:
     return found
 
 
-def conversion(request: Request, clock: Clock) -> None:
-    """Conversion of a folder of pictures; a step is all of it."""
+def measure_conversion(request: Request, clock: Clock) -> None:
+    """Conversion of a folder of pictures; the conversion is one step."""
     source = pathlib.Path(request["source_dir"])
     images = len(pictures(source))
     with tempfile.TemporaryDirectory(dir=request["scratch"]) as target:
@@ -213,10 +221,12 @@ def conversion(request: Request, clock: Clock) -> None:
         clock.end(images)
 
 
-def export(request: Request, clock: Clock) -> dict[str, Any]:
-    """Export of a trained network, what was written being run; MB of it."""
-    from slimzoo.formats.writers import FORMATS
+def measure_export(request: Request, clock: Clock) -> Answer:
+    """Export of a trained network, with the check that runs the exported file.
 
+    Returns:
+      The size of the exported file in MB.
+    """
     info, _ = model_and_data(request, is_training=False)
     path = checkpoint(request, info, clock)
     form = request["format"]
@@ -224,9 +234,11 @@ def export(request: Request, clock: Clock) -> dict[str, Any]:
         config = ExportConfig(
             checkpoint_path=path,
             format=form,
-            output_file=str(pathlib.Path(directory, f"model{FORMATS[form].suffix}")),
+            output_file=str(
+                pathlib.Path(directory, f"model{writers.FORMATS[form].suffix}")
+            ),
         )
         clock.begin()
-        facts = exporting.export_trained(config)
+        record = exporting.export_trained(config)
         clock.end(0)
-    return {"file_mb": facts["bytes"] / 1e6}
+    return {"file_mb": record["bytes"] / 1e6}

@@ -1,11 +1,12 @@
-"""What is measured: the combinations that the options ask for."""
+"""Plans what is measured: the combinations that the options ask for."""
 
 import dataclasses
 import itertools
+import math
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from absl import logging
 
@@ -16,28 +17,26 @@ from slimbase.text import counted
 from slimzoo.benchmark import others
 from slimzoo.benchmark.clock import cores
 from slimzoo.config.benchmark import BenchmarkConfig
-from slimzoo.zoo import listing
+from slimzoo.zoo import networks
 
 OURS, CLASSIC = "ours", "classic"
-# Ours, but for what computes the network.
+# The code is ours; only the network is computed by another runtime.
 RUNTIMES = ("onnxruntime", "openvino")
 CONTENDERS = (OURS, CLASSIC, "keras", "timm", *RUNTIMES)
 PRECISIONS = ("float32", "bfloat16")
-# Whatever they are compared with.
+# Contenders that compute in float32 whatever precisions ours is measured in.
 _IN_FLOAT32_ONLY = (CLASSIC, "onnxruntime")
 _WITH_CLONES = (OURS, CLASSIC)
 EXPORT_FORMATS = ("frozen", "saved_model", "tflite", "onnx")
 
-T = TypeVar("T")
-
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
-    """What a mode of the benchmark depends on.
+    """The contenders and the options of a mode of the benchmark.
 
     Attributes:
-      contenders: that have it.
-      by: which lists of options it is measured for, besides batch sizes and threads.
+      contenders: names of the contenders that have the mode.
+      by: names of the lists of options that the mode is measured for, besides threads.
     """
 
     contenders: tuple[str, ...]
@@ -58,18 +57,18 @@ MODES = {
 
 @dataclasses.dataclass(frozen=True)
 class Contest:
-    """What some contenders do in turns.
+    """A measurement that some contenders do in turns.
 
     Attributes:
       mode: key of `MODES`.
-      model_name: empty where it is about no network.
+      model_name: name of the network; empty where no network is measured.
       image_size: (height, width) in pixels; None without a network.
-      batch_size: per clone; None where there are no batches.
-      threads: that TensorFlow may use, and cores; None for all.
-      num_clones: of the network, in training.
-      format: of export; else empty.
-      contestants: (contender, precision), ours first; the precision is empty where
-        nothing depends on it.
+      batch_size: images per clone; None where there are no batches.
+      threads: number of threads that TensorFlow may use, and of cores; None for all.
+      num_clones: number of clones of the network, in training.
+      format: format of export; else empty.
+      contestants: pairs of contender and precision, ours first; the precision is empty
+        where nothing depends on it.
     """
 
     mode: str
@@ -82,19 +81,19 @@ class Contest:
     contestants: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        facts = [self.mode, self.model_name, self.format]
-        facts += ["{}x{}".format(*self.image_size)] if self.image_size else []
-        facts += [f"batch {self.batch_size}"] if self.batch_size else []
-        facts += [counted(self.threads, "thread")] if self.threads else []
-        facts += [f"{self.num_clones} clones"] if self.num_clones > 1 else []
-        return ", ".join(filter(None, facts))
+        parts = [self.mode, self.model_name, self.format]
+        parts += ["{}x{}".format(*self.image_size)] if self.image_size else []
+        parts += [f"batch {self.batch_size}"] if self.batch_size else []
+        parts += [counted(self.threads, "thread")] if self.threads else []
+        parts += [f"{self.num_clones} clones"] if self.num_clones > 1 else []
+        return ", ".join(filter(None, parts))
 
 
 def contests(config: BenchmarkConfig) -> list[Contest]:
     """The contests that `config` asks for, in the order in which they are held.
 
     Raises:
-      UserError: for what does not exist, or does not go together.
+      UserError: for names that do not exist, or options that do not fit together.
     """
     modes = _names("mode", config.mode, MODES)
     against = _names("against", config.against or "", CONTENDERS)
@@ -103,7 +102,7 @@ def contests(config: BenchmarkConfig) -> list[Contest]:
         _check_timm(config)
     _check_data(config)
     lists = {
-        "model": [n.name for n in listing.find(list(_parts(config.model_name)))],
+        "model": [n.name for n in networks.find(list(_parts(config.model_name)))],
         "format": _names("export_formats", config.export_formats, EXPORT_FORMATS),
         "batch_size": _numbers("batch_size", config.batch_size),
         "num_clones": _numbers("num_clones", config.num_clones),
@@ -115,10 +114,16 @@ def contests(config: BenchmarkConfig) -> list[Contest]:
     return found
 
 
-def _of_mode(config, mode, lists, against, precisions) -> Iterator[Contest]:
-    facts = MODES[mode]
+def _of_mode(
+    config: BenchmarkConfig,
+    name: str,
+    lists: Mapping[str, list[Any]],
+    against: Iterable[str],
+    precisions: list[str],
+) -> Iterator[Contest]:
+    mode = MODES[name]
     nothing = {"model": [""], "format": [""], "batch_size": [None], "num_clones": [1]}
-    axes = [lists[k] if k in facts.by else v for k, v in nothing.items()]
+    axes = [lists[k] if k in mode.by else v for k, v in nothing.items()]
     for model, form, batch_size, clones, threads in itertools.product(
         *axes, lists["threads"]
     ):
@@ -127,14 +132,14 @@ def _of_mode(config, mode, lists, against, precisions) -> Iterator[Contest]:
             side = NETWORKS[model].image_size
             size = config.image_size or (side, side)
         contenders = [
-            name
-            for name in dict.fromkeys([OURS, *against])
-            if name in facts.contenders
-            and (clones == 1 or name in _WITH_CLONES)
-            and _has(name, model, mode)
+            contender
+            for contender in dict.fromkeys([OURS, *against])
+            if contender in mode.contenders
+            and (clones == 1 or contender in _WITH_CLONES)
+            and _has(contender, model, name)
         ]
         yield Contest(
-            mode,
+            name,
             model,
             size,
             batch_size,
@@ -142,20 +147,22 @@ def _of_mode(config, mode, lists, against, precisions) -> Iterator[Contest]:
             clones,
             form,
             tuple(
-                (name, precision)
-                for name in contenders
-                for precision in _computed(name, facts, precisions)
+                (contender, precision)
+                for contender in contenders
+                for precision in _computed(contender, mode, precisions)
             ),
         )
 
 
-def _computed(contender: str, facts: Mode, precisions: list[str]) -> list[str]:
-    if "precision" not in facts.by:
+def _computed(contender: str, mode: Mode, precisions: list[str]) -> list[str]:
+    """The precisions of a contender in a mode."""
+    if "precision" not in mode.by:
         return [""]
     return ["float32"] if contender in _IN_FLOAT32_ONLY else precisions
 
 
 def _has(contender: str, model: str, mode: str) -> bool:
+    """Whether a contender has a network; logs where it does not."""
     known = {"keras": others.KERAS, "timm": others.TIMM}.get(contender)
     if known is None or model in known:
         return True
@@ -179,7 +186,7 @@ def _check_data(config: BenchmarkConfig) -> None:
         path = getattr(config, name)
         if path and not pathlib.Path(path).is_dir():
             raise UserError(f"--{name}: there is no directory {path}")
-    for name in ("csv", "json"):  # Written when hours have gone by.
+    for name in ("csv", "json"):  # Before hours of measuring, not after them.
         path = getattr(config, name)
         if path and not os.access(pathlib.Path(path).parent, os.W_OK):
             raise UserError(f"--{name}={path}: that directory cannot be written to")
@@ -199,32 +206,32 @@ def _names(option: str, text: str, known: Iterable[str]) -> list[str]:
 
 
 def _numbers(option: str, text: str) -> list[int]:
-    return _each(
-        text,
-        lambda part: part.isdecimal() and int(part) > 0,
-        int,
-        f"--{option}={text} should be numbers from 1 on, as in 16,32",
+    return _integers(
+        text, f"--{option}={text} should be numbers from 1 on, as in 16,32"
     )
 
 
-def _threads(text: str | None) -> list[Any]:
+def _threads(text: str | None) -> list[int | None]:
     if not text:
         return [None]
     if not hasattr(os, "sched_setaffinity"):
         raise UserError("--threads needs Linux, where a process can be bound to cores")
     most = len(cores())
-    return _each(
+    numbers = _integers(
         text,
-        lambda part: part.isdecimal() and 0 < int(part) <= most,
-        int,
         f"--threads={text} should be numbers from 1 to {most}, the cores here",
+        most,
     )
+    return [*numbers]
 
 
-def _each(
-    text: str, fits: Callable[[str], bool], make: Callable[[str], T], message: str
-) -> list[T]:
+def _integers(text: str, message: str, most: float = math.inf) -> list[int]:
+    """The distinct numbers from 1 to `most` in a list.
+
+    Raises:
+      UserError: with `message`, for anything else, or no numbers.
+    """
     parts = _parts(text)
-    if not parts or not all(map(fits, parts)):
+    if not parts or not all(p.isdecimal() and 0 < int(p) <= most for p in parts):
         raise UserError(message)
-    return list(dict.fromkeys(map(make, parts)))
+    return list(dict.fromkeys(map(int, parts)))

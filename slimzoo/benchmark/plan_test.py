@@ -77,7 +77,7 @@ def test_contenders_without_the_network_are_left_out():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"model_name": "mobilnet*"}, "Did you mean mobilenet"),
         ({"mode": "trian"}, "Did you mean train"),
@@ -93,6 +93,6 @@ def test_contenders_without_the_network_are_left_out():
         ({"csv": "/no/results.csv"}, "--csv=/no/results.csv"),
     ],
 )
-def test_mistakes_are_told(options, told):
-    with pytest.raises(UserError, match=told):
+def test_mistakes_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
         contests(**options)

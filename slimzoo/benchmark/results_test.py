@@ -21,7 +21,7 @@ def test_ratios_are_of_turns_of_the_same_number(row):
 
 def test_ratio_by_processor_time_is_another(contest, turn):
     def row(who, seconds):
-        return results.Row(contest(), who, "float32", (turn(10, seconds),))
+        return results.ResultRow(contest(), who, "float32", (turn(10, seconds),))
 
     ours, _ = results.compare([row("ours", 5.0), row("classic", 20.0)])
     assert ours.ratios["classic"].median == 1.0
@@ -52,18 +52,20 @@ def test_a_contender_without_turns_has_no_ratio(row):
 
 @pytest.mark.parametrize(("mode", "passes"), [("train", 3), ("inference", 1)])
 def test_operations_are_two_per_multiply_add(contest, turn, mode, passes):
-    facts = {"multiply_adds": 500_000_000, "peak_gflops": 200.0}
+    known = {"multiply_adds": 500_000_000, "peak_gflops": 200.0}
     turns = (turn(20), turn(10), turn(30))
-    row = results.Row(contest(mode=mode), "ours", "float32", turns, **facts)
+    row = results.ResultRow(contest(mode=mode), "ours", "float32", turns, **known)
     assert row.gflops == pytest.approx(20 * passes)
     assert row.peak_share == pytest.approx(20 * passes / 200)
 
 
-def test_no_operations_are_told_where_nobody_knows(contest, row, turn):
+def test_operations_are_unknown_without_multiply_adds_or_passes(contest, row, turn):
     assert row("ours", "float32", [10]).gflops is None
-    told = results.Row(contest(mode="input"), "ours", "", (turn(1),), multiply_adds=1)
-    assert told.gflops is None
-    assert told.peak_share is None
+    input_row = results.ResultRow(
+        contest(mode="input"), "ours", "", (turn(1),), multiply_adds=1
+    )
+    assert input_row.gflops is None
+    assert input_row.peak_share is None
 
 
 def test_errors_in_short_are_the_exception():

@@ -1,4 +1,4 @@
-"""Pictures to measure with, where there are none: made, with the size of photos."""
+"""Makes pictures of photos' size, to measure with where the user gives none."""
 
 import io
 import pathlib
@@ -15,8 +15,8 @@ HEIGHT, WIDTH = 375, 500
 QUALITY = 90
 _SHARDS = 8
 _FOLDERS = 5
-# Waves of these lengths, in pixels, and how strong they are. Files come to some 65 kB,
-# as photos of this size do.
+# Lengths of waves, in pixels, and their strengths. Files come to some 65 kB, as photos
+# of this size do.
 _WAVES = ((125, 60), (31, 30), (8, 14), (2, 14))
 
 
@@ -42,9 +42,9 @@ def write(directory: pathlib.Path, dataset_name: str, count: int, seed: int) -> 
 
     Args:
       directory: gets the records, and `FOLDER` with folders of JPEG files.
-      dataset_name: of a data set that is known; its files' names are taken.
-      count: of pictures; all splits have the same ones.
-      seed: decides what they show.
+      dataset_name: a known data set, whose file names are used.
+      count: number of pictures; all splits have the same ones.
+      seed: seed of the pictures' contents.
     """
     generator = np.random.default_rng(seed)
     descriptor = DATASETS[dataset_name]

@@ -1,4 +1,4 @@
-"""Results as text for people, as CSV and as JSON."""
+"""Results as text, as CSV and as JSON."""
 
 import csv
 import dataclasses
@@ -9,14 +9,15 @@ from typing import Any
 from slimbase import files
 from slimbase.text import counted
 from slimzoo.benchmark import results
+from slimzoo.benchmark.clock import Answer
 from slimzoo.benchmark.plan import CONTENDERS, OURS
-from slimzoo.benchmark.results import Results, Row, Spread
+from slimzoo.benchmark.results import ResultRow, Results, Spread
 
 _NOTHING = "-"
 
 
 def _number(value: float | None) -> str:
-    """Three digits, or all before the point."""
+    """`value` with three digits, or with all digits before the point."""
     if value is None:
         return _NOTHING
     if abs(value) >= 100:
@@ -30,25 +31,25 @@ def _spread(value: Spread | None) -> str:
     return f"{_number(value.median)} ({_number(value.least)} to {_number(value.most)})"
 
 
-def _median(row: Row, value: Callable[[Any], float | None]) -> str:
+def _median(row: ResultRow, value: Callable[[Answer], float | None]) -> str:
     spread = row.spread(value)
     return _number(spread and spread.median)
 
 
-def _per_image_ms(turn: Any, seconds: str) -> float | None:
+def _per_image_ms(turn: Answer, seconds: str) -> float | None:
     return turn[seconds] / turn["images"] * 1e3 if turn["images"] else None
 
 
-def _cpu_ms_per_image(turn: Any) -> float | None:
+def _cpu_ms_per_image(turn: Answer) -> float | None:
     return _per_image_ms(turn, "cpu_seconds")
 
 
-def _mb_above(turn: Any) -> float:
+def _mb_above(turn: Answer) -> float:
     return turn["peak_mb"] - turn["base_mb"]
 
 
-# Columns of the table and what they show of a row.
-_COLUMNS: dict[str, Callable[[Row], str]] = {
+# Titles of the table's columns, and what the columns show of a row.
+_COLUMNS: dict[str, Callable[[ResultRow], str]] = {
     "": lambda row: f"  {row.contender} {row.precision}".rstrip(),
     "images/s (least to most)": lambda row: _spread(
         row.spread(results.images_per_second)
@@ -67,7 +68,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
 
 
 def text(found: Results) -> str:
-    """The machine, a table of all rows, ratios, and what failed."""
+    """The machine, a table of all rows, the ratios, and the failures."""
     parts = [_machine(found)]
     measured = [row for row in found.rows if row.turns]
     if measured:
@@ -86,30 +87,31 @@ def text(found: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _with_headings(rows: list[Row]) -> str:
-    """A table whose rows stand below what their contest is."""
+def _with_headings(rows: list[ResultRow]) -> str:
+    """A table with each contest's name above the contest's rows."""
     cells = [[show(row) for show in _COLUMNS.values()] for row in rows]
     titles, *lines = _aligned([list(_COLUMNS), *cells], left=1)
-    told = [titles]
+    table = [titles]
     for i, line in enumerate(lines):
         if not i or rows[i].contest != rows[i - 1].contest:
-            told.append(str(rows[i].contest))
-        told.append(line)
-    return "\n".join(told)
+            table.append(str(rows[i].contest))
+        table.append(line)
+    return "\n".join(table)
 
 
-def _what(row: Row) -> str:
+def _what(row: ResultRow) -> str:
     who = row.contender if row.error else ""
     return ", ".join(filter(None, [str(row.contest), who, row.precision]))
 
 
 def _machine(found: Results) -> str:
-    told = found.machine
+    machine = found.machine
     lines = [
-        f"{told['cpu']} (family {told['family']}), {told['cores']} cores; has "
-        f"{', '.join(told['flags']) or 'none of the flags below'}; lacks "
-        f"{', '.join(told['lacks']) or 'none'}",
-        f"TensorFlow {told['tensorflow']}, Python {told['python']}, {told['system']}",
+        f"{machine['cpu']} (family {machine['family']}), {machine['cores']} cores; has "
+        f"{', '.join(machine['flags']) or 'none of the flags below'}; lacks "
+        f"{', '.join(machine['lacks']) or 'none'}",
+        f"TensorFlow {machine['tensorflow']}, Python {machine['python']}, "
+        f"{machine['system']}",
     ]
     for (precision, threads), gflops in found.peaks.items():
         on = f" on {counted(threads, 'thread')}" if threads else ""
@@ -118,7 +120,12 @@ def _machine(found: Results) -> str:
 
 
 def _aligned(rows: list[list[str]], left: int) -> list[str]:
-    """Lines of columns, `left` of them text, without those that have nothing."""
+    """Lines of aligned columns, without the empty ones.
+
+    Args:
+      rows: rows of cells, the titles first.
+      left: number of columns, from the first on, that are aligned to the left.
+    """
     columns = [c for c in zip(*rows, strict=True) if set(c[1:]) - {_NOTHING}]
     widths = [max(map(len, column)) for column in columns]
     lines = []
@@ -132,7 +139,7 @@ def _aligned(rows: list[list[str]], left: int) -> list[str]:
 
 
 def records(found: Results) -> list[dict[str, Any]]:
-    """A flat dictionary per row, the same keys in each."""
+    """A flat dictionary for each row; all have the same keys."""
     return [_record(row) for row in found.rows]
 
 
@@ -149,7 +156,7 @@ _SPREADS = {
 }
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _record(row: ResultRow) -> dict[str, Any]:
     contest = row.contest
     height, width = contest.image_size or (None, None)
     record: dict[str, Any] = {
@@ -183,7 +190,7 @@ def _flat(name: str, spread: Spread | None) -> dict[str, float | None]:
 
 
 def as_csv(found: Results) -> str:
-    """A line per row, after the titles."""
+    """The titles, and a line for each row."""
     rows = records(found)
     output = io.StringIO()
     writer = csv.DictWriter(output, _columns(rows), lineterminator="\n")
@@ -200,7 +207,7 @@ def _columns(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def as_json(found: Results) -> dict[str, Any]:
-    """All of it, each turn included."""
+    """All results, with each turn."""
     return {
         "machine": found.machine,
         "matrix_products": [
@@ -219,7 +226,7 @@ def write(found: Results) -> None:
     """Writes the files that `--csv` and `--json` name, whole or not at all.
 
     Raises:
-      UserError: when one cannot be written.
+      UserError: if a file cannot be written.
     """
     if found.config.csv:
         with files.replacing(found.config.csv) as path:

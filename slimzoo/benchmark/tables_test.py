@@ -39,7 +39,7 @@ def test_text(found):
     heading = lines.index("train, mobilenet_v1, 224x224, batch 32")
     titles, ours, classic = lines[heading - 1], *lines[heading + 1 : heading + 3]
     assert titles.split()[0] == "images/s"
-    assert "file" not in titles  # Nothing is to be told of it.
+    assert "file" not in titles  # No row has any.
     assert "120 (100 to 1,400)" in ours
     assert "50.0 (50.0 to 50.0)" in classic
     assert len({len(titles), len(ours), len(classic)}) == 1
@@ -65,14 +65,14 @@ def test_csv(found):
 
 
 def test_json(found):
-    told = json.loads(json.dumps(tables.as_json(found)))
-    assert told["machine"]["cpu"] == "A processor"
-    assert told["options"]["repeats"] == 3
-    assert told["matrix_products"] == [
+    content = json.loads(json.dumps(tables.as_json(found)))
+    assert content["machine"]["cpu"] == "A processor"
+    assert content["options"]["repeats"] == 3
+    assert content["matrix_products"] == [
         {"precision": "float32", "threads": None, "gflops": 150.0}
     ]
-    assert len(told["rows"][0]["each_turn"]) == 3
-    assert told["rows"][0]["ratio_classic_least"] == 2.0
+    assert len(content["rows"][0]["each_turn"]) == 3
+    assert content["rows"][0]["ratio_classic_least"] == 2.0
 
 
 def test_numbers_have_three_digits():

@@ -1,7 +1,7 @@
-"""One turn of timm on PyTorch; run by the Python of an environment that has them.
+"""One turn of timm on PyTorch, run by the Python of an environment that has both.
 
-As `worker`, it reads a request from standard input and answers on standard output. It
-imports nothing of ours but what stands beside it. Pictures are random numbers that are
+Like `worker`, it reads a request from standard input and answers on standard output. Of
+ours it imports only `clock`, which stands beside it. Images are random numbers that are
 made once: there is no input to wait for.
 """
 
@@ -10,25 +10,26 @@ import json
 import os
 import sys
 import types
+from typing import Any
 
-from clock import Clock
+from clock import Answer, Clock, Request
 
 
-def _load_timm():
-    """timm, beside a torchvision that may be of another build of PyTorch."""
+def _load_timm() -> tuple[Any, Any]:
+    """Imports torch and timm, beside a torchvision that may not fit this PyTorch."""
     import torch
 
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError, AttributeError):
-        # Its operators are not there, and timm's models need none of them.
+        # torchvision's operators are missing, and timm's models need none of them.
         for name in [n for n in sys.modules if n.startswith("torchvision")]:
             del sys.modules[name]
         library = torch.library.Library("torchvision", "DEF")
         boxes = "(Tensor dets, Tensor scores, {}float iou_threshold) -> Tensor"
         library.define("nms" + boxes.format(""))
         library.define("qnms" + boxes.format(""))
-        _load_timm.library = library  # It undoes its definitions when it goes.
+        _load_timm.library = library  # When it is deleted, so are its definitions.
         stub = types.ModuleType("torchvision._meta_registrations")
         sys.modules["torchvision._meta_registrations"] = stub
     import timm
@@ -36,7 +37,7 @@ def _load_timm():
     return torch, timm
 
 
-def _measure(request):
+def _measure(request: Request) -> Answer:
     torch, timm = _load_timm()
     clock = Clock(request)
     if request["threads"]:
@@ -85,7 +86,7 @@ def _measure(request):
     return {**(clock.result() or {}), **versions}
 
 
-def main():
+def main() -> None:
     """Answers one request."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
         os.dup2(2, 1)

@@ -1,4 +1,4 @@
-"""Running it: a process per turn, and contenders in turns."""
+"""Runs the benchmark: a process for each turn, and contenders in turns."""
 
 import contextlib
 import dataclasses
@@ -11,56 +11,55 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from absl import logging
 
 from nets.registry import NETWORKS
 from slimzoo.benchmark import machine, others, plan, results, samples
+from slimzoo.benchmark.clock import Answer, Request
 from slimzoo.benchmark.plan import Contest
-from slimzoo.benchmark.results import Results, Row
+from slimzoo.benchmark.results import ResultRow, Results
 from slimzoo.config.benchmark import BenchmarkConfig
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 _WORKER = [sys.executable, "-m", "slimzoo.benchmark.worker"]
 _TIMM_SCRIPT = pathlib.Path(__file__).with_name("timm_script.py")
 _TAIL = 20  # Lines of a failed process's messages that are kept.
-_MADE = "imagenet"  # The data set that made pictures pass for.
+_MADE = "imagenet"  # The data set whose files are imitated by made pictures.
 
-Answer = dict[str, Any]
-Request = dict[str, Any]
 Peaks = dict[tuple[str, int | None], float]  # By precision and threads.
 
 
-def run(config: BenchmarkConfig, tell: Callable[[Results], None]) -> Results:
+def run(config: BenchmarkConfig, report: Callable[[Results], None]) -> Results:
     """Measures all that `config` asks for.
 
     Args:
       config: options.
-      tell: called with what there is after each contest, as all of it may take hours.
+      report: function that is called with the results so far after each contest, as a
+        run may take hours.
 
     Raises:
-      UserError: for options that cannot be. What fails while it is measured is told
-        in its row, instead.
+      UserError: for wrong options. A failure while measuring is no exception; the row
+        has it as `error`.
     """
     contests = plan.contests(config)
-    told = machine.describe()
+    description = machine.describe()
     with _ending_on_sigterm(), _place(config, contests) as place:
         before = _peaks(config, contests, place)
-        rows: list[Row] = []
+        rows: list[ResultRow] = []
         for number, contest in enumerate(contests, 1):
             logging.info("%d of %d: %s", number, len(contests), contest)
             rows += _hold(config, contest, place)
-            tell(Results(told, before, config, _with_peaks(rows, before)))
-        # Twice, as others may use the machine meanwhile.
+            report(Results(description, before, config, _with_peaks(rows, before)))
+        # Measured twice, as others may use the machine at one of the times.
         after = _peaks(config, contests, place)
     peaks = {key: max(before.get(key, 0), after.get(key, 0)) for key in before | after}
-    found = Results(told, peaks, config, _with_peaks(rows, peaks))
-    tell(found)
+    found = Results(description, peaks, config, _with_peaks(rows, peaks))
+    report(found)
     return found
 
 
-def _with_peaks(rows: list[Row], peaks: Peaks) -> list[Row]:
+def _with_peaks(rows: list[ResultRow], peaks: Peaks) -> list[ResultRow]:
     return [
         dataclasses.replace(row, peak_gflops=peaks.get(row.computes)) for row in rows
     ]
@@ -68,7 +67,7 @@ def _with_peaks(rows: list[Row], peaks: Peaks) -> list[Row]:
 
 @contextlib.contextmanager
 def _ending_on_sigterm() -> Iterator[None]:
-    """Ends in order, and so the process of the turn too."""
+    """Makes SIGTERM raise SystemExit, so that the process of the turn is ended too."""
     previous = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         yield
@@ -78,7 +77,10 @@ def _ending_on_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _place(config: BenchmarkConfig, contests: list[Contest]) -> Iterator[Request]:
-    """Where data is and scratch files go, as requests have it; made data goes again."""
+    """The part of requests that names data and scratch files.
+
+    Makes pictures where the user gives none; these are deleted at the end.
+    """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         place = {
             "scratch": scratch,
@@ -121,21 +123,17 @@ def _peaks(config: BenchmarkConfig, contests: list[Contest], place: Request) -> 
     }
     peaks = {}
     for (precision, threads), contest in wanted.items():
-        told = ask(
+        answer = ask(
             config, _request(config, contest, ("machine", precision), place, "peak")
         )
-        if "error" in told:
-            logging.warning("matrix products in %s: %s", precision, told["error"])
+        if "error" in answer:
+            logging.warning("matrix products in %s: %s", precision, answer["error"])
         else:
-            peaks[precision, threads] = told["gflops"]
+            peaks[precision, threads] = answer["gflops"]
     return peaks
 
 
-def _hold(
-    config: BenchmarkConfig,
-    contest: Contest,
-    place: Request,
-) -> list[Row]:
+def _hold(config: BenchmarkConfig, contest: Contest, place: Request) -> list[ResultRow]:
     """The rows of a contest: all contestants take a turn, then all the next one."""
     turns: dict[tuple[str, str], list[Answer]] = {c: [] for c in contest.contestants}
     errors: dict[tuple[str, str], str] = {}
@@ -143,25 +141,19 @@ def _hold(
         for who in contest.contestants:
             if who in errors:
                 continue
-            told = ask(config, _request(config, contest, who, place))
-            if "error" in told:
-                errors[who] = told["error"]
-                news = results.in_short(told["error"])
+            answer = ask(config, _request(config, contest, who, place))
+            if "error" in answer:
+                errors[who] = answer["error"]
             else:
-                turns[who].append(told)
-                speed = results.images_per_second(told)
-                news = f"{speed:.1f} images/s" if speed else f"{told['seconds']:.1f} s"
+                turns[who].append(answer)
+            name = " ".join(filter(None, who))
             logging.info(
-                "  turn %d of %d, %s: %s",
-                number,
-                config.repeats,
-                " ".join(filter(None, who)),
-                news,
+                f"  turn {number} of {config.repeats}, {name}: {_summary(answer)}"
             )
     multiply_adds = _multiply_adds(config, contest, place)
     return results.compare(
         [
-            Row(
+            ResultRow(
                 contest,
                 *who,
                 turns=tuple(turns[who]),
@@ -173,18 +165,27 @@ def _hold(
     )
 
 
+def _summary(answer: Answer) -> str:
+    """The answer of a turn in a few words."""
+    if "error" in answer:
+        return results.in_short(answer["error"])
+    speed = results.images_per_second(answer)
+    return f"{speed:.1f} images/s" if speed else f"{answer['seconds']:.1f} s"
+
+
 def _multiply_adds(
     config: BenchmarkConfig, contest: Contest, place: Request
 ) -> int | None:
+    """Multiply-adds for one image; None where they do not matter or are unknown."""
     if "precision" not in plan.MODES[contest.mode].by:
         return None
     network = NETWORKS[contest.model_name]
     if contest.image_size == (network.image_size,) * 2:
         return network.multiply_adds
-    told = ask(
+    answer = ask(
         config, _request(config, contest, ("machine", "float32"), place, "count")
     )
-    return told.get("multiply_adds")
+    return answer.get("multiply_adds")
 
 
 def _request(
@@ -194,16 +195,16 @@ def _request(
     place: Request,
     mode: str | None = None,
 ) -> Request:
-    """What a process is told: facts of the contest, options, and where things are."""
-    facts = dataclasses.asdict(contest)
-    del facts["contestants"]
+    """The request for a process: the contest's attributes, options, and paths."""
+    attributes = dataclasses.asdict(contest)
+    del attributes["contestants"]
     contender, precision = who
     elsewhere = {
         "keras": others.KERAS.get(contest.model_name),
         "timm": (others.TIMM.get(contest.model_name), {}),
     }
     return {
-        **facts,
+        **attributes,
         **place,
         "mode": mode or contest.mode,
         "contender": contender,
@@ -218,26 +219,26 @@ def _request(
 
 
 def ask(config: BenchmarkConfig, request: Request) -> Answer:
-    """Runs a process for a request; its answer, or the `error` that ended it."""
+    """Runs a process for a request; returns its answer, or `error`, why it has none."""
     command, environment = _WORKER, dict(os.environ)
     if request["contender"] == "timm":
         command = [config.timm_python or "", str(_TIMM_SCRIPT)]
-        # Its threads spin while they wait, which on a machine that others use too makes
-        # it slower by a factor.
+        # PyTorch's threads spin while they wait, which on a machine that others use too
+        # slows it down several times.
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if request["threads"]:
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
             environment[name] = str(request["threads"])
-    # Files, as a full pipe would stop the process.
-    with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as messages:
+    # Files rather than pipes, as a full pipe would stop the process.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(
             command,
             cwd=_ROOT,
             env=environment,
             stdin=subprocess.PIPE,
-            stdout=told,
+            stdout=output,
             stderr=messages,
-            start_new_session=True,  # So that what it starts ends with it.
+            start_new_session=True,  # So that the processes it starts end with it.
         )
         content = json.dumps(request | {"started": time.time()}).encode()
         try:
@@ -246,9 +247,9 @@ def ask(config: BenchmarkConfig, request: Request) -> Answer:
             return {"error": f"it took more than --timeout_secs={config.timeout_secs}"}
         finally:
             _end(process)
-        told.seek(0)
+        output.seek(0)
         messages.seek(0)
-        answer, tail = told.read(), messages.read().decode(errors="replace")
+        answer, tail = output.read(), messages.read().decode(errors="replace")
     if process.returncode == 0:
         with contextlib.suppress(ValueError):
             return json.loads(answer)
@@ -257,7 +258,7 @@ def ask(config: BenchmarkConfig, request: Request) -> Answer:
 
 
 def _end(process: subprocess.Popen) -> None:
-    """Ends a process, if it runs, and what it has started."""
+    """Ends a process, if it still runs, and the processes that it has started."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,14 +1,17 @@
-"""One turn: reads a request, JSON, from standard input; answers on standard output.
+"""One turn: reads a request in JSON from standard input, answers on standard output.
 
-The answer is what `Clock.result` gives and what the contender adds, or `error`, a
-sentence. Whatever else the process prints goes to standard error.
+The answer has what `Clock.result` gives and what the contender adds, or `error`, a
+sentence. Everything else that the process prints goes to standard error.
 """
 
 import importlib
 import json
 import os
 import sys
-from typing import Any
+
+from slimbase import quiet
+from slimbase.errors import UserError
+from slimzoo.benchmark.clock import Answer, Clock, Request, cores
 
 _MODULES = {
     "ours": "slimzoo.benchmark.ours",
@@ -20,49 +23,42 @@ _MODULES = {
 }
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Does what a request asks for; see `turns._request` for what is in one.
+def answer(request: Request) -> Answer:
+    """Calls the function `measure_<mode>` of a contender's module.
+
+    Args:
+      request: what `turns._request` makes.
 
     Raises:
-      UserError: for what the user can mend.
+      UserError: for mistakes that the user can correct.
     """
-    from slimbase import quiet
-    from slimbase.errors import UserError
-    from slimzoo.benchmark.clock import Clock
-
     quiet.start_tensorflow()
-    measure = getattr(
-        importlib.import_module(_MODULES[request["contender"]]), request["mode"]
-    )
+    module = importlib.import_module(_MODULES[request["contender"]])
     clock = Clock(request)
-    facts = measure(request, clock) or {}
+    more = getattr(module, f"measure_{request['mode']}")(request, clock) or {}
     if request["contender"] == "machine":
-        return facts
+        return more
     if (measured := clock.result()) is None:
         raise UserError(
             f"it ended before {request['warmup_steps']} steps of warm-up and one more: "
             "give more pictures, or a smaller --warmup_steps or --batch_size"
         )
-    return measured | facts
+    return measured | more
 
 
 def main() -> None:
     """Answers one request."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
-        os.dup2(2, 1)  # Libraries print to it, too.
+        os.dup2(2, 1)  # Libraries print to standard output too.
         request = json.load(sys.stdin)
         if request["threads"]:
-            from slimzoo.benchmark import clock
-
             # Before TensorFlow counts the cores.
-            os.sched_setaffinity(0, clock.cores()[: request["threads"]])
-        from slimbase.errors import UserError
-
+            os.sched_setaffinity(0, cores()[: request["threads"]])
         try:
-            told = answer(request)
+            result = answer(request)
         except UserError as error:
-            told = {"error": str(error)}
-        json.dump(told, output)
+            result = {"error": str(error)}
+        json.dump(result, output)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def request_of(data, tmp_path):
-    def make(contender, mode, **facts):
+    def make(contender, mode, **options):
         usual = {
             "contender": contender,
             "mode": mode,
@@ -51,7 +51,7 @@ def request_of(data, tmp_path):
             "save_summaries_secs": 600,
             "started": time.time(),
         }
-        return usual | facts
+        return usual | options
 
     return make
 
@@ -62,12 +62,12 @@ def answer(monkeypatch):
     return worker.answer
 
 
-def check(told, images=18, steps=6):
-    assert (told["images"], told["steps"]) == (images, steps)
-    assert told["seconds"] > 0
-    assert told["cpu_seconds"] > 0
-    assert told["start_seconds"] > 0
-    assert told["peak_mb"] >= told["base_mb"] > 0
+def check(answered, images=18, steps=6):
+    assert (answered["images"], answered["steps"]) == (images, steps)
+    assert answered["seconds"] > 0
+    assert answered["cpu_seconds"] > 0
+    assert answered["start_seconds"] > 0
+    assert answered["peak_mb"] >= answered["base_mb"] > 0
 
 
 @pytest.mark.parametrize(
@@ -89,26 +89,28 @@ def test_steps(answer, request_of, tmp_path, contender, mode):
 @pytest.mark.parametrize("recipe", ["mobilenet_v1_025", "vgg_16"])
 def test_classic_input_of_both_recipes(answer, request_of, recipe):
     size = [224, 200]
-    told = answer(request_of("classic", "input", model_name=recipe, image_size=size))
-    check(told)
+    answered = answer(
+        request_of("classic", "input", model_name=recipe, image_size=size)
+    )
+    check(answered)
 
 
 @pytest.mark.parametrize("mode", ["train", "inference"])
 def test_keras(request_of, mode):
     request = request_of("keras", mode, model_name="mobilenet_v1_025")
     request |= {"image_size": [32, 32], "elsewhere": others.KERAS["mobilenet_v1_025"]}
-    told = turns.ask(BenchmarkConfig(), request)
-    assert "error" not in told, told["error"]
-    check(told)
+    answered = turns.ask(BenchmarkConfig(), request)
+    assert "error" not in answered, answered["error"]
+    check(answered)
 
 
 @pytest.mark.parametrize("contender", ["ours", "classic"])
 def test_training_without_summaries_ends(request_of, contender):
     """In a process of its own, as classic switches eager execution off."""
     request = request_of(contender, "train", save_summaries_secs=0)
-    told = turns.ask(BenchmarkConfig(), request)
-    assert "error" not in told, told["error"]
-    check(told)
+    answered = turns.ask(BenchmarkConfig(), request)
+    assert "error" not in answered, answered["error"]
+    check(answered)
 
 
 @pytest.mark.parametrize("contender", ["ours", "classic"])
@@ -139,11 +141,11 @@ def test_both_conversions_write_the_same(data, tmp_path):
     assert _content([tmp_path / "classic"]) == ours
 
 
-def test_export_tells_the_size_of_the_file(answer, request_of):
+def test_export_reports_the_size_of_the_file(answer, request_of):
     request = request_of("ours", "export", model_name="mobilenet_v1_025")
-    told = answer(request | {"image_size": [32, 32]})
-    check(told, images=0, steps=1)
-    assert 1.5 < told["file_mb"] < 2.5  # 470,000 parameters of 4 bytes.
+    answered = answer(request | {"image_size": [32, 32]})
+    check(answered, images=0, steps=1)
+    assert 1.5 < answered["file_mb"] < 2.5  # 470,000 parameters of 4 bytes.
 
 
 def test_multiply_adds_are_counted_at_the_size(answer, request_of):
@@ -156,7 +158,9 @@ def test_multiply_adds_are_counted_at_the_size(answer, request_of):
 
 
 def test_no_measured_step_is_an_error(monkeypatch, answer, request_of):
-    monkeypatch.setattr("slimzoo.benchmark.ours.train", lambda request, clock: None)
+    monkeypatch.setattr(
+        "slimzoo.benchmark.ours.measure_train", lambda request, clock: None
+    )
     with pytest.raises(UserError, match="it ended before 2 steps of warm-up"):
         answer(request_of("ours", "train", warmup_steps=2))
 
@@ -180,8 +184,8 @@ def _python(monkeypatch, code):
 def test_a_process_that_takes_too_long_is_ended(monkeypatch, request_of):
     _python(monkeypatch, "import time; time.sleep(100)")
     start = time.monotonic()
-    told = turns.ask(BenchmarkConfig(timeout_secs=1), request_of("ours", "train"))
-    assert told == {"error": "it took more than --timeout_secs=1"}
+    answered = turns.ask(BenchmarkConfig(timeout_secs=1), request_of("ours", "train"))
+    assert answered == {"error": "it took more than --timeout_secs=1"}
     assert time.monotonic() - start < 30
 
 
@@ -193,11 +197,11 @@ def test_a_process_that_takes_too_long_is_ended(monkeypatch, request_of):
         ("print('no JSON')", ["ended with status 0"]),
     ],
 )
-def test_how_a_process_ended_is_told(monkeypatch, request_of, code, messages):
+def test_how_a_process_ended_is_reported(monkeypatch, request_of, code, messages):
     _python(monkeypatch, code)
-    told = turns.ask(BenchmarkConfig(), request_of("ours", "train"))
+    answered = turns.ask(BenchmarkConfig(), request_of("ours", "train"))
     for message in messages:
-        assert message in told["error"]
+        assert message in answered["error"]
 
 
 def test_timm_runs_in_its_own_python(tmp_path, request_of):
@@ -208,8 +212,8 @@ def test_timm_runs_in_its_own_python(tmp_path, request_of):
     )
     python.chmod(0o755)
     request = request_of("timm", "train", elsewhere=["resnet50", {}])
-    told = turns.ask(BenchmarkConfig(timm_python=str(python)), request)
-    assert told == {"images": 8}
+    answered = turns.ask(BenchmarkConfig(timm_python=str(python)), request)
+    assert answered == {"images": 8}
     asked = json.loads(pathlib.Path(f"{python}.request").read_text())
     assert asked["elsewhere"] == ["resnet50", {}]
 

@@ -1,4 +1,4 @@
-"""What the benchmark can be told."""
+"""Options of benchmark.py."""
 
 import dataclasses
 from typing import ClassVar
@@ -7,7 +7,7 @@ from slimbase.command_line.options import SIZE_HELP, Size, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Turns:
+class TurnOptions:
     """Options of the turns."""
 
     title: ClassVar = "How it is measured"
@@ -29,8 +29,8 @@ class Turns:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """Options of what is read."""
+class PictureOptions:
+    """Options of the pictures that are read."""
 
     title: ClassVar = "Pictures"
 
@@ -56,7 +56,7 @@ class Pictures:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BenchmarkConfig(Turns, Pictures):
+class BenchmarkConfig(TurnOptions, PictureOptions):
     """Options of the benchmark. Lists are separated by commas."""
 
     title: ClassVar = "What is compared"

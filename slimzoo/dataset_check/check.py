@@ -1,4 +1,4 @@
-"""Reading every record of a data set, to find out whether it can be relied on."""
+"""Reads every record of a data set and finds what is wrong."""
 
 import bisect
 import collections
@@ -25,7 +25,7 @@ from slimzoo.config.check import CheckConfig
 from slimzoo.dataset_check import contact_sheet
 from slimzoo.dataset_check import manifest as check_manifest
 from slimzoo.dataset_check.contact_sheet import Sample
-from slimzoo.dataset_check.found import Found, Problem, Split
+from slimzoo.dataset_check.found import Found, FoundSplit, Problem
 
 _DIGEST_BYTES = 16
 _CONVERT = "Delete files that are not as the manifest has them, and convert again."
@@ -36,8 +36,16 @@ _SEPARATE = (
 )
 
 
+class _Place(NamedTuple):
+    """A record, with its split and its file."""
+
+    split: str
+    path: str
+    record: Record
+
+
 class _Seen(NamedTuple):
-    """Where a picture was seen first."""
+    """The place where a picture was seen first."""
 
     split: str
     path: str
@@ -46,10 +54,10 @@ class _Seen(NamedTuple):
 
 
 def check(config: CheckConfig) -> Found:
-    """Reads all records that `config` names, and writes what it asks for.
+    """Reads all records that `config` names, and writes the files that it names.
 
     Raises:
-      UserError: when there is nothing to read.
+      UserError: if there is nothing to read.
     """
     if not config.dataset_dir:
         raise UserError("--dataset_dir is missing")
@@ -94,7 +102,7 @@ def check(config: CheckConfig) -> Found:
 def _splits(
     config: CheckConfig, descriptor: registry.Descriptor, manifest: Manifest
 ) -> dict[str, StoredSplit]:
-    """The splits to read; all that have records, if none is named."""
+    """The splits to read: the named one, or all that have records."""
     names = list(descriptor.splits_to_sizes)
     if config.dataset_split_name:
         names = [config.dataset_split_name]
@@ -111,10 +119,10 @@ def _names(dataset: StoredSplit) -> dict[int, str]:
 
 
 class _Survey:
-    """Reads splits and keeps what is found.
+    """Reads splits and collects findings.
 
     Attributes:
-      samples: of each class, by number.
+      samples: samples of each class, by the class's number.
     """
 
     def __init__(self, found: Found, samples_per_class: int):
@@ -129,7 +137,7 @@ class _Survey:
         if remote := [path for path in paths if not pathlib.Path(path).is_file()]:
             raise UserError(f"{remote[0]} is not a file of this machine")
         size = sum(pathlib.Path(path).stat().st_size for path in paths)
-        facts = self._found.splits[split] = Split(paths, size)
+        findings = self._found.splits[split] = FoundSplit(paths, size)
         for text in missing_shards(paths):
             self._found.problems.append(Problem(split, text, _CONVERT))
         checker = Checker(dataset, strict=True)
@@ -147,15 +155,18 @@ class _Survey:
             leave=False,
         ) as progress:
             for path, record, (known, digest) in record_check.map_records(paths, look):
-                self._add(split, facts, path, record, known, digest)
+                self._add(findings, _Place(split, path, record), known, digest)
                 progress.update()
 
-    def _add(self, name, split, path, record, facts, digest):
+    def _add(
+        self, split: FoundSplit, place: _Place, facts: RecordFacts, digest: bytes
+    ) -> None:
+        """Adds a record to the findings."""
         split.count += 1
-        faults = list(bad_records.faults_of(path, record, facts))
+        faults = list(bad_records.faults_of(place.path, place.record, facts))
         for fault in faults:
             advice = _RELABEL if fault.is_label else bad_records.ADVICE
-            self._found.problems.append(_problem(name, fault, advice))
+            self._found.problems.append(_problem(place.split, fault, advice))
         if not facts.encoded:
             return
         split.formats[_format(facts.encoded)] += 1
@@ -163,19 +174,27 @@ class _Survey:
             split.sizes.append(facts.size)
         if facts.label is not None:
             split.per_class[facts.label] += 1
-        self._compare(name, split, path, record, facts, digest)
+        self._compare(split, place, facts, digest)
         if facts.label is not None and not faults:
-            samples = self.samples[facts.label]
-            # The least digests: a choice that does not depend on the order.
-            if any(sample.digest == digest for sample in samples):
-                return
-            if len(samples) < self._most or digest < samples[-1].digest:
-                sample = Sample(digest, name, path, record.position, record.offset)
-                bisect.insort(samples, sample._replace(filename=facts.filename))
-                del samples[self._most :]
+            self._sample(self.samples[facts.label], place, facts.filename, digest)
 
-    def _compare(self, name, split, path, record, facts, digest):
-        """Tells of a picture that was there before, in bytes."""
+    def _sample(
+        self, samples: list[Sample], place: _Place, filename: str, digest: bytes
+    ) -> None:
+        """Keeps the pictures of least digests, whatever the order of the records."""
+        if any(sample.digest == digest for sample in samples):
+            return
+        if len(samples) < self._most or digest < samples[-1].digest:
+            record = place.record
+            at = place.split, place.path, record.position, record.offset
+            bisect.insort(samples, Sample(digest, *at, filename))
+            del samples[self._most :]
+
+    def _compare(
+        self, split: FoundSplit, place: _Place, facts: RecordFacts, digest: bytes
+    ) -> None:
+        """Reports a picture whose bytes were there before."""
+        name, path, record = place
         here = _Seen(name, path, record.position, facts.label)
         first = self._seen.setdefault(digest, here)
         if first is here:
@@ -204,7 +223,7 @@ def _format(encoded: bytes) -> str:
 
 
 def as_json(found: Found) -> dict[str, Any]:
-    """All that was found, for programs."""
+    """All findings, for programs."""
     return {
         "dataset_name": found.dataset_name,
         "dataset_dir": found.dataset_dir,

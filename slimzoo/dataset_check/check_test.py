@@ -68,7 +68,7 @@ def test_one_split_is_read_where_one_is_named(directory, split):
     assert list(check(directory, dataset_split_name=split).splits) == [split]
 
 
-def test_all_kinds_of_bad_records_are_told(tmp_path):
+def test_all_kinds_of_bad_records_are_reported(tmp_path):
     testing.write(
         tmp_path,
         [record(0, content=b"text", filename="zero.jpg"), 1, b"no example", 3],
@@ -88,7 +88,7 @@ def test_all_kinds_of_bad_records_are_told(tmp_path):
         assert reason in text
 
 
-def test_pictures_of_training_in_the_test_split_are_told(directory):
+def test_pictures_of_training_in_the_test_split_are_reported(directory):
     testing.write(directory, [20, 7, 8], name="tiny_test")
     first, second = problems(directory)
     assert "record 1 of" in first
@@ -97,7 +97,7 @@ def test_pictures_of_training_in_the_test_split_are_told(directory):
     assert "record 2 of" in second
 
 
-def test_one_picture_of_two_classes_is_told(directory):
+def test_one_picture_of_two_classes_is_reported(directory):
     testing.write(directory, [0, 1, record(1, 3, png(1)), 1, 2], range(5, 9))
     found = check(directory)
     [problem] = found.problems
@@ -151,7 +151,7 @@ def test_records_as_the_manifest_has_them_are_sound(directory):
     assert problems(directory) == []
 
 
-def test_records_other_than_the_manifests_are_told(directory):
+def test_records_other_than_the_manifests_are_reported(directory):
     manifest(directory)
     testing.write(directory, [record(0, 1), 1, 2, 3, 4], range(5, 9))
     (directory / "tiny_test-00-of-01").unlink()
@@ -165,7 +165,7 @@ def test_records_other_than_the_manifests_are_told(directory):
     assert not any("01-of-02" in text for text in texts)
 
 
-def test_shards_that_are_missing_are_told(directory):
+def test_shards_that_are_missing_are_reported(directory):
     manifest(directory)
     testing.shard(directory, 1, 2).unlink()
     texts = problems(directory)
@@ -174,12 +174,14 @@ def test_shards_that_are_missing_are_told(directory):
 
 
 @pytest.mark.parametrize(("split", "count"), [(None, 1), ("train", 0)])
-def test_a_split_of_the_manifest_without_files_is_told_once(directory, split, count):
+def test_a_split_of_the_manifest_without_files_is_reported_once(
+    directory, split, count
+):
     manifest(directory)
     (directory / "tiny_test-00-of-01").unlink()
     found = check(directory, dataset_split_name=split).problems
-    told = "no record files are there; the manifest has 3 records in 1 file"
-    assert [(p.split, p.text) for p in found] == [("test", told)] * count
+    text = "no record files are there; the manifest has 3 records in 1 file"
+    assert [(p.split, p.text) for p in found] == [("test", text)] * count
 
 
 def test_manifest_of_another_set_says_nothing(directory):
@@ -216,13 +218,13 @@ def test_everything_is_written_as_json(directory, tmp_path):
         ({"preprocessing_name": "none", "contact_sheet": "a.png"}, "none"),
     ],
 )
-def test_mistakes_are_told(directory, options, message):
+def test_mistakes_are_refused(directory, options, message):
     given = {"dataset_name": "tiny", "dataset_dir": str(directory)} | options
     with pytest.raises(UserError, match=message):
         check_dataset.check(CheckConfig(**given))
 
 
-def test_nothing_to_read_is_told(tmp_path):
+def test_nothing_to_read_is_an_error(tmp_path):
     with pytest.raises(UserError, match="no record files match"):
         check(tmp_path)
 
@@ -292,7 +294,7 @@ def test_most_repeated_pictures_are_counted_alone(directory):
 
 
 def test_report_of_many_classes_shows_the_extremes():
-    split = check_dataset.Split([], 0)
+    split = check_dataset.FoundSplit([], 0)
     split.per_class.update({label: label + 1 for label in range(100)})
     names = {label: f"name{label}" for label in range(100)}
     text = report.text(check_dataset.Found("many", "d", names, {"train": split}))
@@ -303,7 +305,7 @@ def test_report_of_many_classes_shows_the_extremes():
 
 
 def test_histogram_counts_every_picture():
-    split = check_dataset.Split([], 0)
+    split = check_dataset.FoundSplit([], 0)
     rng = np.random.default_rng(0)
     split.sizes = [(int(h), 100) for h in rng.integers(50, 700, 1000)]
     text = report.text(check_dataset.Found("d", "d", {0: "a"}, {"train": split}))

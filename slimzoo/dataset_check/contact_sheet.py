@@ -1,11 +1,9 @@
-"""Some pictures of each class on a page, as they are and as networks see them."""
+"""A page with some pictures of each class, as they are and as networks see them."""
 
 import base64
-import html
 import io
 import pathlib
-import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from datasets.storage import records
 from datasets.storage.split import StoredSplit
 from preprocessing import preprocessing_factory
-from slimbase import files
+from slimbase import files, html
 from slimbase.command_line.options import Size
 from slimbase.errors import UserError
 from slimbase.graph import session_config
@@ -24,25 +22,26 @@ SUFFIXES = (".html", ".png")
 VIEWS = ("as it is", "training", "evaluation")
 MOST_CLASSES = 100  # More make a page too large to look at.
 
+_TEMPLATE = pathlib.Path(__file__).with_name("contact_sheet.html")
 _TILE = 112  # Pixels on the page; HTML has twice as many for dense screens.
-_MOST_ACROSS = 1600  # Pixels; what does not fit goes into another line.
+_MOST_ACROSS = 1600  # Pixels; pictures that do not fit go into another line.
 _DEFAULT_SIDE = 224
 _GAP, _SAMPLE_GAP, _LINE = 4, 16, 18
 _INK, _SOFT, _PAPER, _EMPTY = "#1f2933", "#5b6672", "#ffffff", "#e3e7eb"
 
-Views = Sequence[Image.Image]
+SampleViews = Sequence[Image.Image]  # One of each of `VIEWS`.
 
 
 class Sample(NamedTuple):
     """A picture to show.
 
     Attributes:
-      digest: of its bytes.
-      split: that it is in.
-      path: of the record file.
-      position: of the record in it.
-      offset: of the record in it, in bytes.
-      filename: where the picture came from, if the record tells.
+      digest: digest of the picture's bytes.
+      split: name of the split.
+      path: path of the record file.
+      position: number of the record in the file.
+      offset: offset of the record in the file, in bytes.
+      filename: name of the file that the picture was read from; empty if unknown.
     """
 
     digest: bytes
@@ -54,13 +53,13 @@ class Sample(NamedTuple):
 
     @property
     def source(self) -> str:
-        """File, or record."""
+        """The split, and the file or the record."""
         record = f"{pathlib.PurePath(self.path).name}:{self.position}"
         return f"{self.split}, {self.filename or record}"
 
 
 def check(path: str | None) -> None:
-    """Raises UserError for a file that is none of `SUFFIXES`."""
+    """Raises UserError for a file whose suffix is not in `SUFFIXES`."""
     if path and not path.lower().endswith(SUFFIXES):
         raise UserError(f"--contact_sheet={path} should end in {' or '.join(SUFFIXES)}")
 
@@ -78,18 +77,18 @@ def write(
     """Writes the page, whole or not at all.
 
     Args:
-      path: of an HTML or PNG file.
-      title: of the page.
-      samples: to show, by class number.
-      names: of the classes, by number.
+      path: path of an HTML or PNG file.
+      title: title of the page.
+      samples: pictures to show, by class number.
+      names: names of the classes, by number.
       dataset: the split, whose decoder makes items image.
-      preprocessing_name: of the recipe.
-      image_size: that the recipe makes; by default that of the data set's pictures if
-        all are of one, else 224x224.
+      preprocessing_name: name of the recipe.
+      image_size: size of the images that the recipe makes; by default that of the data
+        set's pictures if all are of one size, else 224x224.
 
     Raises:
-      UserError: for an unknown recipe, a size that it cannot make, or a path that can't
-        be written.
+      UserError: for an unknown recipe, a size that it cannot make, or a path that
+        cannot be written.
     """
     shown = [label for label in sorted(samples) if samples[label]][:MOST_CLASSES]
     views, (height, width) = _views_fn(dataset, preprocessing_name, image_size)
@@ -104,7 +103,9 @@ def write(
         if path.lower().endswith(".png"):
             _sheet(note, rows).save(temporary, "PNG")
         else:
-            page = _page(title, note, rows)
+            page = html.render(
+                _TEMPLATE, title=title, note=note, captions=VIEWS, classes=_uris(rows)
+            )
             temporary.write_text(page, "utf-8", errors="backslashreplace")
 
 
@@ -115,8 +116,8 @@ def _heading(label: int, names: Mapping[int, str]) -> str:
 
 def _views_fn(
     dataset: StoredSplit, preprocessing_name: str, size: Size | None
-) -> tuple[Callable[[Sample], Views], Size]:
-    """A function that gives the `VIEWS` of a sample, and the size of the last ones."""
+) -> tuple[Callable[[Sample], SampleViews], Size]:
+    """A function from a sample to its `VIEWS`, and the size of processed ones."""
     recipe = preprocessing_factory.get_recipe(preprocessing_name)
     with tf.Graph().as_default() as graph, tf.device("/cpu:0"):
         content = tf.placeholder(tf.string, [])
@@ -134,7 +135,7 @@ def _views_fn(
         session = tf.Session(graph=graph, config=session_config(on_cpu=True))
         run = session.make_callable(list(made), [content, seed])
 
-    def views(sample: Sample) -> Views:
+    def views(sample: Sample) -> SampleViews:
         own_seed = [sample.position, int.from_bytes(sample.digest[:4], "big")]
         picture, *processed = run(records.read_at(sample.path, sample.offset), own_seed)
         shown = [
@@ -147,7 +148,7 @@ def _views_fn(
 
 
 def _displayable(pixels: np.ndarray, mean: Any, scale: float | None) -> np.ndarray:
-    """What a recipe made, as uint8; stretched where every picture had its own range."""
+    """A recipe's image as uint8; stretched where every image has its own range."""
     if mean is None or scale is None:
         low, high = pixels.min(), pixels.max()
         pixels = (pixels - low) / max(high - low, 1e-6) * 255
@@ -156,32 +157,15 @@ def _displayable(pixels: np.ndarray, mean: Any, scale: float | None) -> np.ndarr
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
-_Rows = Sequence[tuple[str, Sequence[tuple[Sample, Views]]]]
+_Rows = Sequence[tuple[str, Sequence[tuple[Sample, SampleViews]]]]
 
 
-def _page(title: str, note: str, rows: _Rows) -> str:
-    template = pathlib.Path(__file__).with_name("contact_sheet.html").read_text("utf-8")
-    classes = "\n".join(_section(name, samples) for name, samples in rows)
-    return string.Template(template).substitute(
-        title=html.escape(title), note=html.escape(note), classes=classes
-    )
-
-
-def _section(name: str, samples: Iterable[tuple[Sample, Views]]) -> str:
-    items = "\n".join(_item(sample, views) for sample, views in samples)
-    return f"<section>\n<h2>{html.escape(name)}</h2>\n<ul>\n{items}\n</ul>\n</section>"
-
-
-def _item(sample: Sample, views: Views) -> str:
-    figures = "".join(
-        f'<figure><img src="{_data_uri(view)}" alt="{caption}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-        for caption, view in zip(VIEWS, views, strict=True)
-    )
-    source = html.escape(sample.source)
-    return (
-        f'<li><div class="views">{figures}</div><div class="from">{source}</div></li>'
-    )
+def _uris(rows: _Rows) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """For each class its name, and for each sample its source and its views."""
+    return [
+        (name, [(sample.source, list(map(_data_uri, views))) for sample, views in row])
+        for name, row in rows
+    ]
 
 
 def _data_uri(picture: Image.Image) -> str:
@@ -191,7 +175,7 @@ def _data_uri(picture: Image.Image) -> str:
 
 
 def _fitted(picture: Image.Image, side: int) -> Image.Image:
-    """The picture within a square; a small one is enlarged without blurring."""
+    """The picture resized to fit a square; small ones are enlarged without blurring."""
     factor = side / max(picture.size)
     width, height = (max(1, round(n * factor)) for n in picture.size)
     resampling = Image.Resampling.NEAREST if factor > 1 else Image.Resampling.LANCZOS
@@ -199,7 +183,7 @@ def _fitted(picture: Image.Image, side: int) -> Image.Image:
 
 
 def _sheet(note: str, rows: _Rows) -> Image.Image:
-    """Lines of tiles for each class, under its name."""
+    """Lines of tiles for each class, below the class's name."""
     group = len(VIEWS) * (_TILE + _GAP) + _SAMPLE_GAP
     most = max((len(samples) for _, samples in rows), default=1)
     margin, head = _SAMPLE_GAP, 2 * _LINE
@@ -234,7 +218,7 @@ def _paste(sheet: Image.Image, view: Image.Image, corner: tuple[int, int]) -> No
 
 
 def _cut(text: str, font: Any, width: float) -> str:
-    """The end of a text, which tells file names apart, as much as there is room for."""
+    """The end of a text, by which file names differ, as far as there is room for it."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"...{text}") > width:

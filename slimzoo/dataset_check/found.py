@@ -1,4 +1,4 @@
-"""What the check of a data set found."""
+"""Findings of the check of a data set."""
 
 import collections
 import dataclasses
@@ -9,31 +9,32 @@ class Problem(NamedTuple):
     """Something that is wrong.
 
     Attributes:
-      split: that it is in.
-      text: what is wrong, for people.
-      advice: what people can do.
-      place: of the record, if it is about one: `Fault.as_dict`, without a reason.
+      split: the split's name.
+      text: description of the problem, for people.
+      advice: advice on what to do, for people.
+      place: the record's place, if the problem is of a record: `Fault.as_dict` without
+        a reason.
     """
 
     split: str
     text: str
     advice: str
-    place: dict[str, str | int] = {}  # noqa: RUF012 (Nobody changes it.)
+    place: dict[str, str | int] = {}  # noqa: RUF012 (Nothing changes it.)
 
 
 @dataclasses.dataclass
-class Split:
-    """What was found in a split.
+class FoundSplit:
+    """Findings in a split.
 
     Attributes:
       paths: record files.
-      bytes: of these.
-      count: records, corrupt ones included.
-      per_class: pictures by class number.
-      formats: pictures by format.
-      sizes: height and width of each picture that tells it.
-      repeated: where each picture is that is in the split more than once, and its
-        first one; a sentence each.
+      bytes: size of the record files together.
+      count: number of records, corrupt ones included.
+      per_class: numbers of pictures by class number.
+      formats: numbers of pictures by format.
+      sizes: height and width of each picture whose size is known.
+      repeated: a sentence for each picture that is in the split more than once: its
+        place and that of the first copy.
     """
 
     paths: list[str]
@@ -51,20 +52,20 @@ class Split:
 
 @dataclasses.dataclass
 class Found:
-    """What was found in a data set.
+    """Findings in a data set.
 
     Attributes:
-      dataset_name: of the data set.
-      dataset_dir: where it is.
-      names: of the classes, by number.
-      splits: by name.
-      problems: all that is wrong.
-      seconds: that reading took.
+      dataset_name: name of the data set.
+      dataset_dir: directory of the data set.
+      names: names of the classes, by number.
+      splits: findings in the splits, by name.
+      problems: all problems.
+      seconds: time that reading took.
     """
 
     dataset_name: str
     dataset_dir: str
     names: dict[int, str]
-    splits: dict[str, Split] = dataclasses.field(default_factory=dict)
+    splits: dict[str, FoundSplit] = dataclasses.field(default_factory=dict)
     problems: list[Problem] = dataclasses.field(default_factory=list)
     seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""Whether records are as their converter wrote them down."""
+"""Compares records with the manifest that their converter wrote."""
 
 import functools
 import pathlib
@@ -12,12 +12,12 @@ from slimzoo.dataset_check.found import Found
 
 
 def compare(found: Found, name: str, manifest: Manifest) -> list[str]:
-    """Where a split is not as the manifest has it, a sentence each.
+    """The differences of a split from the manifest, a sentence each.
 
     Args:
-      found: what was found in the records.
-      name: of the split; if it is none of those found, its files are gone.
-      manifest: the one of the directory.
+      found: findings in the records.
+      name: name of the split; if it was not found, its files are gone.
+      manifest: the manifest of the directory.
     """
     listed = manifest.splits.get(name, ListedSplit())
     if name not in found.splits:

@@ -1,11 +1,11 @@
-"""What the check of a data set found, as text for a terminal."""
+"""Findings of the check of a data set, as text for a terminal."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from slimbase.text import counted, listed, printable
-from slimzoo.dataset_check.found import Found, Split
+from slimzoo.dataset_check.found import Found, FoundSplit
 
 _MOST_CLASSES = 40  # Of more, the smallest and the largest are shown.
 _MOST_PROBLEMS = 20
@@ -16,7 +16,7 @@ _BAR = 30  # Characters of the longest bar.
 
 
 def text(found: Found) -> str:
-    """The report, many lines."""
+    """The report of many lines."""
     return "\n".join(_lines(found))
 
 
@@ -39,7 +39,7 @@ def _lines(found: Found) -> Iterator[str]:
     yield from _problems(found)
 
 
-def _splits(splits: dict[str, Split]) -> Iterator[str]:
+def _splits(splits: dict[str, FoundSplit]) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("split", "files", "records", "MB", "formats")]
     for name, split in splits.items():
         formats = ", ".join(f"{n:,} {kind}" for kind, n in split.formats.most_common())
@@ -82,7 +82,7 @@ def _classes(found: Found) -> Iterator[str]:
             yield f"No pictures in {name} of {listed(names, _MOST_EMPTY)}"
 
 
-def _sizes(name: str, split: Split) -> Iterator[str]:
+def _sizes(name: str, split: FoundSplit) -> Iterator[str]:
     sizes = np.array(split.sizes).reshape(-1, 2)
     distinct = np.unique(sizes, axis=0)
     if len(distinct) < 2:
@@ -125,7 +125,7 @@ def _problems(found: Found) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Sequence[str]], left: Sequence[int]) -> Iterator[str]:
-    """Lines of columns; those that `left` numbers begin at the left."""
+    """Lines of columns; columns whose numbers are in `left` are aligned to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (

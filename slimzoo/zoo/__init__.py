@@ -1,1 +1,1 @@
-"""The networks: their list, published weights and complexity."""
+"""The networks: their list, published checkpoints and complexity."""

@@ -1,6 +1,6 @@
-"""Counting what a graph computes.
+"""Counts the multiply-adds of a graph.
 
-Multiply-adds are those of convolutions and matrix products, with padding counted as
+They are those of convolutions and matrix products, with padding counted as
 pixels, which is how papers count them.
 """
 
@@ -17,7 +17,7 @@ _PER_OUTPUT = {
 
 
 def multiply_adds(graph: tf.Graph, output: tf.Tensor) -> int:
-    """What `output` takes, for the batch that the graph was built for."""
+    """The multiply-adds for `output`, for the batch that the graph was built for."""
     needed = tf.graph_util.extract_sub_graph(
         graph.as_graph_def(), [output.op.name]
     ).node

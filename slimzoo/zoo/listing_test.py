@@ -1,106 +1,96 @@
-import csv
 import dataclasses
 import json
+import shutil
+import subprocess
+import sys
 
 import pytest
 
 from nets.registry import NETWORKS
-from slimbase.errors import UserError
-from slimzoo.config.zoo import ListConfig
+from slimbase.testing import copy_checkout
+from slimzoo.zoo import listing, networks
+
+LIST = """
+import dataclasses, json, sys
 from slimzoo.zoo import listing
 
-COMPLETE = listing.Row("vgg_16", 224, 138_357_544, 15_470_264_320, 71.5, "vgg")
-UNKNOWN = listing.Row("resnet_v1_200", 9, None, None, None, "inception")
+rows = [dataclasses.asdict(row) for row in listing.rows()]
+print(json.dumps([rows, "tensorflow" in sys.modules]))
+"""
+# A network as somebody may add it.
+NETWORK = """
+import tensorflow.compat.v1 as tf
+from nets import registry
+
+@registry.register(
+    "mine",
+    arg_scope=None,
+    image_size=int(tf.TensorShape([123])[0]),
+    preprocessing="inception",
+    classifier_scopes=(),
+    paper="",
+)
+def mine(images, num_classes=1000, is_training=True): ...
+"""
 
 
-def _names(*patterns):
-    return [network.name for network in listing.find(patterns)]
+def _list(checkout):
+    """The rows of all networks by name, and whether TensorFlow was started."""
+    result = subprocess.run(
+        [sys.executable, "-c", LIST],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows, started = json.loads(result.stdout)
+    return {row["name"]: row for row in rows}, started
 
 
-def test_without_patterns_all_are_found():
-    assert sorted(_names()) == sorted(NETWORKS)
+def test_all_are_listed_without_tensorflow_and_with_it_where_there_are_more(tmp_path):
+    checkout = tmp_path / "checkout"
+    copy_checkout(checkout)
+    expected = {row.name: dataclasses.asdict(row) for row in networks.rows()}
+    assert _list(checkout) == (expected, False)
+    (checkout / "nets" / "mine.py").write_text(NETWORK)
+    rows, started = _list(checkout)
+    mine = rows.pop("mine")
+    assert (mine["image_size"], mine["parameters"], started) == (123, None, True)
+    assert rows == expected
 
 
-def test_patterns_find_each_network_once_in_natural_order():
-    found = ["mobilenet_v1", "mobilenet_v1_025", "mobilenet_v1_050", "mobilenet_v1_075"]
-    assert _names("mobilenet_v1*", "lenet", "mobilenet_v1_0?5") == ["lenet", *found]
-    assert _names("resnet_v1_*") == [f"resnet_v1_{d}" for d in (50, 101, 152, 200)]
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    """A copy of `nets/`."""
+    shutil.copytree(listing.NETS, tmp_path / "nets")
+    monkeypatch.setattr(listing, "NETS", tmp_path / "nets")
+    return tmp_path / "nets"
 
 
-@pytest.mark.parametrize("pattern", ["mobilnet*", "mobilenet"])
-def test_pattern_without_a_match_suggests(pattern):
-    message = rf"no network matches '{pattern[:4]}.*Did you mean .*mobilenet_v1"
-    with pytest.raises(UserError, match=message):
-        listing.find(["lenet", pattern])
-
-
-def test_accuracy_is_that_of_the_best_checkpoint_of_the_width_in_floats():
-    accuracies = {n: listing.row(NETWORKS[n]).top1 for n in NETWORKS}
-    assert accuracies["mobilenet_v1"] == 70.9
-    assert accuracies["mobilenet_v2"] == 71.8  # 1.3 has 74.4.
-    assert accuracies["mobilenet_edgetpu"] is None
-    assert accuracies["lenet"] is None
-
-
-def _listing(format_name, *patterns):
-    return listing.listing(ListConfig(format=format_name), patterns)
-
-
-def test_csv_and_json_have_exact_numbers():
-    expected = [
-        dataclasses.asdict(listing.row(n)) for n in listing.find(["*net_v1_0*"])
-    ]
-    assert json.loads(_listing("json", "*net_v1_0*")) == expected
-    rows = list(csv.DictReader(_listing("csv", "*net_v1_0*").splitlines()))
-    assert rows == [{k: str(v) for k, v in row.items()} for row in expected]
-
-
-def test_csv_and_json_of_what_is_unknown():
-    lines = listing.FORMATS["csv"]([UNKNOWN]).splitlines()
-    assert lines[1:] == ["resnet_v1_200,9,,,,inception"]
-    assert json.loads(listing.FORMATS["json"]([UNKNOWN]))[0]["top1"] is None
-
-
-def test_table():
-    assert listing.FORMATS["table"]([COMPLETE, UNKNOWN]).splitlines() == [
-        "network        size  parameters  mult-adds  top-1  preprocess",
-        "vgg_16          224       138 M     15.5 G   71.5  vgg",
-        "resnet_v1_200     9           -          -      -  inception",
-    ]
-
-
-def test_table_of_all_fits_a_terminal():
-    assert max(map(len, _listing("table").splitlines())) <= 80
-
-
-def test_markdown():
-    assert listing.FORMATS["markdown"]([COMPLETE]).splitlines() == [
-        "| network | size | parameters | multiply-adds | top-1 | preprocessing |",
-        "| --- | ---: | ---: | ---: | ---: | --- |",
-        "| `vgg_16` | 224 | 138 M | 15.5 G | 71.5 | vgg |",
-    ]
+def test_changes_of_tests_and_of_line_ends_do_not_count(nets):
+    for name in ("zoo_test.py", "testing.py", "goldens/lenet.json"):
+        (nets / name).write_text("other")
+    text = (nets / "lenet.py").read_bytes()
+    (nets / "lenet.py").write_bytes(text.replace(b"\n", b"\r\n"))
+    assert listing._recorded() == networks.rows()
 
 
 @pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (999, "999"),
-        (1000, "1.00 k"),
-        (4_231_976, "4.23 M"),
-        (50_303_912, "50.3 M"),
-        (568_741_376, "569 M"),
-        (999_499_999, "999 M"),
-        (999_500_000, "1.00 G"),
-        (111_153_143_808, "111 G"),
-    ],
+    "file", ["lenet.py", "nasnet/nasnet.py", "published_checkpoints.csv", "mine.py"]
 )
-def test_numbers_have_three_digits(count, text):
-    row = dataclasses.replace(COMPLETE, parameters=count)
-    assert f" {text} " in listing.FORMATS["table"]([row])
+def test_changes_of_networks_are_noticed(nets, file):
+    with (nets / file).open("a") as output:
+        output.write("\n")
+    assert listing._recorded() is None
 
 
-def test_unknown_format_lists_all():
-    with pytest.raises(
-        UserError, match=r"Did you mean json.*csv, json, markdown, table"
-    ):
-        _listing("jsn")
+def test_network_that_is_gone_is_noticed(nets):
+    (nets / "lenet.py").unlink()
+    assert listing._recorded() is None
+
+
+def test_networks_of_a_program_that_has_tensorflow_are_listed(monkeypatch):
+    mine = dataclasses.replace(NETWORKS["lenet"], name="mine", image_size=123)
+    monkeypatch.setitem(NETWORKS, "mine", mine)
+    [row] = listing.rows(["mine"])
+    assert row.image_size == 123

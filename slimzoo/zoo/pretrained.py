@@ -1,4 +1,4 @@
-"""Published checkpoints: choosing one, getting it, making it ready to be used."""
+"""Chooses, downloads and unpacks published checkpoints."""
 
 import itertools
 import pathlib
@@ -22,14 +22,14 @@ from slimzoo.model import info as model_info
 def fetch(config: DownloadConfig) -> str:
     """Makes a published checkpoint ready, unless it is there already.
 
-    It gets a directory of its own in `checkpoint_dir`, with a model.json, which is
-    whole or not there.
+    The checkpoint gets a directory of its own in `checkpoint_dir`, with a model.json.
+    The directory is there whole or not at all.
 
     Returns:
       The path of the checkpoint, as `--checkpoint_path` takes it.
 
     Raises:
-      UserError: for what the user can mend.
+      UserError: for mistakes that the user can correct.
     """
     if not config.checkpoint_dir:
         raise UserError("--checkpoint_dir is missing: give where to put checkpoints")
@@ -55,7 +55,7 @@ def fetch(config: DownloadConfig) -> str:
 
 
 def choose(config: DownloadConfig) -> PublishedCheckpoint:
-    """The published checkpoint that `config` describes; of several, the likeliest.
+    """The published checkpoint that `config` describes; of several, the most usual.
 
     Raises:
       UserError: if there is none.
@@ -78,9 +78,8 @@ def choose(config: DownloadConfig) -> PublishedCheckpoint:
     best = max(fitting, key=lambda c: _preference(c, network))
     if len(fitting) > 1:
         logging.info(
-            "%d published checkpoints of %s fit; taking that of %s. There are:\n%s",
-            *(len(fitting), network.name, _description(best)),
-            "\n".join(_overview(fitting)),
+            f"{len(fitting)} published checkpoints of {network.name} fit; taking that "
+            f"of {_description(best)}. There are:\n" + "\n".join(_overview(fitting))
         )
     return best
 
@@ -110,19 +109,19 @@ def _preference(checkpoint: PublishedCheckpoint, network: Network) -> tuple:
 
 def _description(checkpoint: PublishedCheckpoint, sizes: str = "") -> str:
     width = checkpoint.depth_multiplier
-    facts = [
+    flags = [
         f"--depth_multiplier={width:g}" if width else "",
         f"--image_size={sizes or checkpoint.image_size}",
         f"--date={checkpoint.date}" if checkpoint.date else "",
         "--quantized" if checkpoint.quantized else "",
     ]
-    return " ".join(filter(None, facts))
+    return " ".join(filter(None, flags))
 
 
 def _overview(found: Iterable[PublishedCheckpoint]) -> Iterator[str]:
-    """A line for those that differ in size only."""
+    """A line for each group of checkpoints that differ only in size."""
 
-    def but_size(checkpoint):
+    def but_size(checkpoint: PublishedCheckpoint) -> tuple[float, str, bool]:
         width = checkpoint.depth_multiplier or 0
         return width, checkpoint.date or "", checkpoint.quantized
 
@@ -135,14 +134,14 @@ def _overview(found: Iterable[PublishedCheckpoint]) -> Iterator[str]:
 def _unpack(
     archive: pathlib.Path, target: pathlib.Path, published: PublishedCheckpoint
 ) -> None:
-    """Makes `target` of an archive; it is there whole or not at all."""
+    """Unpacks an archive into `target`, which is there whole or not at all."""
     work = target.with_name(f".{target.name}.unpacking")
     shutil.rmtree(work, ignore_errors=True)  # Of a process that was killed.
     try:
         work.mkdir()
         archives.extract_tarball(archive, work)
         checkpoint = _checkpoint_in(work, archive)
-        checkpoints.shapes(str(checkpoint))  # Can it be read?
+        checkpoints.shapes(str(checkpoint))  # Raises an error if it cannot be read.
         _info(published).write(str(checkpoint.parent))
         state = f'model_checkpoint_path: "{checkpoint.relative_to(work)}"\n'
         (work / "checkpoint").write_text(state, "utf-8")

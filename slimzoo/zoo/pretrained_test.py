@@ -62,7 +62,7 @@ def test_the_only_one_is_taken_whatever_it_is():
     assert _choice(model_name="mobilenet_edgetpu") == (None, 224, None, True)
 
 
-def test_ambiguity_is_told(caplog):
+def test_ambiguity_is_logged(caplog):
     caplog.set_level("INFO", "absl")
     _choice(model_name="mobilenet_v1_025", image_size=128)
     assert "4 published checkpoints of mobilenet_v1_025 fit" in caplog.text
@@ -92,7 +92,7 @@ def test_ambiguity_is_told(caplog):
         ),
     ],
 )
-def test_what_does_not_exist_is_told_with_what_does(facts, message):
+def test_unpublished_ones_are_refused_with_a_list_of_the_published(facts, message):
     with pytest.raises(UserError, match=message) as error:
         _choice(**facts)
     assert len(str(error.value).splitlines()) <= 24
@@ -249,7 +249,7 @@ def _fails(tmp_path, message, **options):
         _fetch(tmp_path, mirror=str(tmp_path), **options)
 
 
-def test_what_is_missing_is_told(tmp_path):
+def test_missing_archives_and_options_are_reported(tmp_path):
     _fails(tmp_path, f"published at http://{HOST}/{PATH}: .* {ARCHIVE}. Put it at")
     _fails(tmp_path, "--checkpoint_dir is missing", checkpoint_dir=None)
     with pytest.raises(UserError, match=r"(?s)nowhere/mobilenet.*--mirror"):
@@ -257,7 +257,7 @@ def test_what_is_missing_is_told(tmp_path):
     assert _there(tmp_path) == []
 
 
-def test_directory_that_cannot_be_written_is_told(tmp_path, pack):
+def test_directory_that_cannot_be_written_is_reported(tmp_path, pack):
     pack(ARCHIVE)
     (tmp_path / "file").touch()
     _fails(tmp_path, "cannot write to", checkpoint_dir=str(tmp_path / "file" / "there"))
@@ -297,7 +297,7 @@ def test_archive_with_a_member_elsewhere_leaves_nothing(tmp_path, pack):
     assert not list(tmp_path.rglob("evil"))
 
 
-def test_archive_without_a_checkpoint_is_told(tmp_path):
+def test_archive_without_a_checkpoint_is_refused(tmp_path):
     with tarfile.open(tmp_path / ARCHIVE, "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("readme"))
     _fails(tmp_path, rf"there is no checkpoint in {tmp_path}/{ARCHIVE}")
