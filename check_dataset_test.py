@@ -26,7 +26,7 @@ def test_a_converted_set_is_sound(shapes, tmp_path):
     assert sheet.read_text("utf-8").count("<img") % 6 == 0
 
 
-def test_a_damaged_set_is_told_with_its_records(shapes, tmp_path):
+def test_a_damaged_set_is_reported_with_its_records(shapes, tmp_path):
     for path in shapes.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     path = next(tmp_path.glob("*train*"))
@@ -40,9 +40,9 @@ def test_a_damaged_set_is_told_with_its_records(shapes, tmp_path):
     assert f"record 0 of {path}: it is corrupt" in result.stdout
 
 
-def test_missing_directory_is_told(tmp_path):
-    told = fails(SCRIPT, "--dataset_name=shapes", f"--dataset_dir={tmp_path}/none")
-    assert "there is no directory" in told
+def test_missing_directory_is_reported(tmp_path):
+    text = fails(SCRIPT, "--dataset_name=shapes", f"--dataset_dir={tmp_path}/none")
+    assert "there is no directory" in text
 
 
 @pytest.fixture
@@ -71,10 +71,10 @@ def evaluate(model, directory, eval_dir, *flags, run=call):
 
 
 def test_evaluation_names_or_skips_bad_records(trained, shapes, damaged, tmp_path):
-    told = evaluate(trained, damaged, tmp_path, run=fails)
-    assert "record 0 of" in told
-    assert "it is corrupt" in told
-    assert "--skip_bad_records" in told
+    text = evaluate(trained, damaged, tmp_path, run=fails)
+    assert "record 0 of" in text
+    assert "it is corrupt" in text
+    assert "--skip_bad_records" in text
     result = evaluate(trained, damaged, tmp_path, "--skip_bad_records")
     skipped = metrics(tmp_path)["skipped"]
     count = skipped["count"]
@@ -103,15 +103,15 @@ def test_evaluation_counts_records_behind_a_cut(trained, shapes, tmp_path):
     skipped = found["skipped"]
     assert skipped["of"] == total == found["count"] + skipped["count"]
     assert skipped["not_found"] == skipped["count"] - len(skipped["records"]) > 0
-    told = f"of {total:,} records, {skipped['not_found']:,} of them not found"
-    assert told in result.stderr
+    text = f"of {total:,} records, {skipped['not_found']:,} of them not found"
+    assert text in result.stderr
 
 
 def test_training_names_or_skips_bad_records(damaged, tmp_path):
     command = *TRAIN_ON_SHAPES, f"--dataset_dir={damaged}", f"--train_dir={tmp_path}/t"
-    told = fails(*command)
-    assert "record 0 of" in told
-    assert "it is corrupt" in told
+    text = fails(*command)
+    assert "record 0 of" in text
+    assert "it is corrupt" in text
     result = call(*command, "--skip_bad_records", "--max_number_of_steps=1")
     assert "record 0 of" in result.stderr
     assert list(tmp_path.glob("t/model.ckpt-1.index"))

@@ -39,15 +39,15 @@ def test_an_option_that_is_described_anew_stays_in_its_group():
 
 
 def test_flags_show_their_defaults():
-    told = usage.text("train_image_classifier.py", ABOUT, TrainConfig)
-    assert "\n  --batch_size=32             Pictures per clone and step.\n" in told
-    assert "\n  --train_image_size=H,W      Height and width" in told
-    assert "\n  --max_number_of_steps=INTEGER\n" in told
-    assert "\n  --model_name=inception_v3   Network" in told  # Where no record is.
+    text = usage.text("train_image_classifier.py", ABOUT, TrainConfig)
+    assert "\n  --batch_size=32             Pictures per clone and step.\n" in text
+    assert "\n  --train_image_size=H,W      Height and width" in text
+    assert "\n  --max_number_of_steps=INTEGER\n" in text
+    assert "\n  --model_name=inception_v3   Network" in text  # Where no record is.
     assert re.search(
-        r"--\[no\]grow_batch_norm_decay\n.* On by\n? *default\.", told, re.S
+        r"--\[no\]grow_batch_norm_decay\n.* On by\n? *default\.", text, re.S
     )
-    assert max(map(len, told.splitlines())) <= 80
+    assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,6 @@ def test_flags_show_their_defaults():
     ],
 )
 def test_examples_are_of_the_command_that_was_called(program, example):
-    told = usage.text(program, ABOUT, TrainConfig, operands="pictures")
-    assert f"\n{example} --seed=1\n" in told
-    assert f"\nusage: {example} [flags] [pictures ...]\n" in told
+    text = usage.text(program, ABOUT, TrainConfig, operands="pictures")
+    assert f"\n{example} --seed=1\n" in text
+    assert f"\nusage: {example} [flags] [pictures ...]\n" in text

@@ -74,7 +74,7 @@ def _names(directory):
 
 
 def _refuses(path, target, message, error: type[UserError] = archives.DamagedError):
-    """Whether both ways of unpacking tell `message` and leave nothing behind."""
+    """Whether both ways of unpacking raise `message` and leave nothing behind."""
     before = _names(target.parent.parent)
     zipped = path.suffix == ".zip"
     extract = archives.extract_zipfile if zipped else archives.extract_tarball

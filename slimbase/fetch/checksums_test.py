@@ -16,7 +16,7 @@ def hello(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "md5", "told"),
+    ("size", "md5", "message"),
     [
         (None, None, ""),
         (5, MD5, ""),
@@ -25,8 +25,8 @@ def hello(tmp_path):
         (5, "0" * 32, f"its MD5 is {MD5}, expected {'0' * 32}"),
     ],
 )
-def test_difference(hello, size, md5, told):
-    assert checksums.difference(hello, size, md5) == told
+def test_difference(hello, size, md5, message):
+    assert checksums.difference(hello, size, md5) == message
 
 
 def test_a_file_is_read_again_only_when_it_has_changed(hello, monkeypatch):

@@ -162,7 +162,7 @@ def _fails(url, path, error=download.UnavailableError, **known):
         ([{"status": 302, "headers": {"Location": "/elsewhere"}}], [None, None]),
     ],
     ids=[
-        *("simple", "length not told", "no length", "busy", "drops", "no ranges"),
+        *("simple", "length unknown", "no length", "busy", "drops", "no ranges"),
         *("too long", "another range", "an earlier range", "which range?", "nothing"),
         *("drops at once", "drops often", "redirected"),
     ],
@@ -241,9 +241,9 @@ def test_length_that_is_not_told_is_known(server, tmp_path):
 
 
 @pytest.mark.parametrize("size", [299_999, 300_001])
-@pytest.mark.parametrize("told", [True, False])
-def test_file_of_another_size_is_not_taken(server, tmp_path, size, told):
-    if not told:
+@pytest.mark.parametrize("known", [True, False])
+def test_file_of_another_size_is_not_taken(server, tmp_path, size, known):
+    if not known:
         server.headers["Content-Length"] = None
     message = _fails(server.url, tmp_path / "data.bin", size=size)
     assert "300000 bytes" in message and str(size) in message

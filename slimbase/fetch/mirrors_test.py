@@ -117,11 +117,11 @@ def test_url_without_it_is_told(tmp_path):
     mirror = (tmp_path / "nowhere").as_uri()
     with pytest.raises(download.NotFoundError) as error:
         mirrors.fetch(URL, tmp_path / "target", f"{mirror}/")
-    told = str(error.value)
-    assert f"the mirror {mirror}/ does not have" in told
-    assert f"these places were tried: {', '.join(PLACES)}. Put it at one" in told
-    assert told.endswith("by --mirror or SLIMZOO_MIRROR.")
-    assert "without a network" not in told
+    text = str(error.value)
+    assert f"the mirror {mirror}/ does not have" in text
+    assert f"these places were tried: {', '.join(PLACES)}. Put it at one" in text
+    assert text.endswith("by --mirror or SLIMZOO_MIRROR.")
+    assert "without a network" not in text
 
 
 def test_a_mirror_that_does_not_answer_is_asked_once(tmp_path):
@@ -130,11 +130,11 @@ def test_a_mirror_that_does_not_answer_is_asked_once(tmp_path):
         mirror = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(UserError) as error:
             mirrors.fetch(URL, tmp_path / "target", mirror)
-    told = str(error.value)
-    assert f"{mirror}/{PLACES[0]}: " in told
-    assert "refused" in told
-    assert "This is the mirror that --mirror or SLIMZOO_MIRROR names" in told
-    assert "without a network" not in told
+    text = str(error.value)
+    assert f"{mirror}/{PLACES[0]}: " in text
+    assert "refused" in text
+    assert "This is the mirror that --mirror or SLIMZOO_MIRROR names" in text
+    assert "without a network" not in text
 
 
 def test_without_a_mirror_a_machine_without_a_network_gets_advice(tmp_path):
