@@ -1,6 +1,8 @@
 import csv
 import json
 
+import pytest
+
 from slimbase.testing import call, fails, run
 
 TINY = (
@@ -37,6 +39,7 @@ def test_failures_are_reported_in_their_rows(tmp_path):
     assert {"cpu", "cores", "flags", "tensorflow"} <= set(content["machine"])
 
 
+@pytest.mark.slow  # Six processes; worker_test.py has their work.
 def test_training_with_its_ratio_and_share_of_the_peak(tmp_path):
     result = call(
         *("benchmark.py", "--mode=train", "--model_name=lenet", "--against=classic"),

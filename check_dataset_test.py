@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from slimbase.testing import TRAIN_ON_SHAPES, call, fails, metrics
+from slimbase.testing import SMALL_NETWORK, TRAIN_ON_SHAPES, call, fails, metrics
 
 SCRIPT = "check_dataset.py"
 
@@ -108,7 +108,10 @@ def test_evaluation_counts_records_behind_a_cut(trained, shapes, tmp_path):
 
 
 def test_training_names_or_skips_bad_records(damaged, tmp_path):
-    command = *TRAIN_ON_SHAPES, f"--dataset_dir={damaged}", f"--train_dir={tmp_path}/t"
+    command = (
+        *(*TRAIN_ON_SHAPES, *SMALL_NETWORK),
+        *(f"--dataset_dir={damaged}", f"--train_dir={tmp_path}/t"),
+    )
     text = fails(*command)
     assert "record 0 of" in text
     assert "it is corrupt" in text

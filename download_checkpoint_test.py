@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from slimbase.testing import fails, metrics, run
+from slimbase.testing import call, fails, metrics, run
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def downloaded(published, tmp_path_factory):
 @pytest.mark.parametrize("form", ["prefix", "directory"])
 def test_downloaded_checkpoint_needs_no_flags(imagenet, downloaded, form, tmp_path):
     path = downloaded if form == "prefix" else pathlib.Path(downloaded).parent
-    run(
+    call(
         *("eval_image_classifier.py", f"--checkpoint_path={path}"),
         *(f"--dataset_dir={imagenet}", f"--eval_dir={tmp_path}"),
     )
@@ -43,7 +43,7 @@ def test_downloaded_checkpoint_needs_no_flags(imagenet, downloaded, form, tmp_pa
 
 def test_classifying_with_a_downloaded_checkpoint(shared_data, downloaded):
     photo = shared_data / "imagenet_samples" / "n01820546_lorikeet.JPEG"
-    result = run("classify_image.py", f"--checkpoint_path={downloaded}", photo)
+    result = call("classify_image.py", f"--checkpoint_path={downloaded}", photo)
     assert re.search(r"99\.\d\d%  lorikeet", result.stdout)
 
 

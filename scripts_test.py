@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from tensorflow.python.tools import freeze_graph
 
 from datasets import download_and_convert_shapes
 from slimbase.testing import (
@@ -27,12 +28,20 @@ from slimbase.testing import (
 
 
 def freeze(graph, checkpoint, output_node, frozen):
-    run(
-        *("-m", "tensorflow.python.tools.freeze_graph"),
-        *(f"--input_graph={graph}", "--input_binary=true"),
-        *(f"--input_checkpoint={checkpoint}", f"--output_graph={frozen}"),
-        f"--output_node_names={output_node}",
-    )
+    """As the stock freeze_graph does with the same flags."""
+    with tf.Graph().as_default():
+        freeze_graph.freeze_graph(
+            input_graph=str(graph),
+            input_saver="",
+            input_binary=True,
+            input_checkpoint=str(checkpoint),
+            output_node_names=output_node,
+            restore_op_name="save/restore_all",
+            filename_tensor_name="save/Const:0",
+            output_graph=str(frozen),
+            clear_devices=True,
+            initializer_nodes="",
+        )
 
 
 def test_training_writes_what_later_steps_need(trained):
@@ -55,7 +64,7 @@ def test_training_writes_what_later_steps_need(trained):
 
 
 def test_evaluation_takes_the_options_from_training(shapes, trained, tmp_path):
-    result = run(
+    result = call(
         *("eval_image_classifier.py", f"--checkpoint_path={trained}"),
         *(f"--dataset_dir={shapes}", f"--eval_dir={tmp_path}", "--batch_size=300"),
     )
@@ -128,7 +137,7 @@ def _by_picture(output):
 
 
 def test_equal_seeds_train_equally(shapes, trained, tmp_path):
-    run(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={tmp_path}")
+    call(*TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={tmp_path}")
     first = tf.train.load_checkpoint(str(trained))
     second = tf.train.load_checkpoint(str(tmp_path))
     for name in first.get_variable_to_shape_map():
@@ -142,11 +151,11 @@ def test_resuming_goes_on_and_says_when_it_is_finished(shapes, trained, tmp_path
     shutil.copytree(trained, train_dir)
     command = ("train_image_classifier.py", f"--train_dir={train_dir}")
     more = ("--batch_size=8", f"--dataset_dir={shapes}", "--max_number_of_steps=5")
-    result = run(*command, *more, f"--checkpoint_path={trained}")
+    result = call(*command, *more, f"--checkpoint_path={trained}")
     assert "is ignored" in result.stderr and "at step 3" in result.stderr
     assert "Training mobilenet_v1_025" in result.stderr  # From model.json.
     assert tf.train.latest_checkpoint(str(train_dir)).endswith("model.ckpt-5")
-    assert "Nothing to do" in run(*command, *more).stderr
+    assert "Nothing to do" in call(*command, *more).stderr
     mistaken = fails(*command, *more, "--max_number_of_steps=9", "--model_name=lenet")
     assert "cannot resume" in mistaken and "--train_dir" in mistaken
 
@@ -283,7 +292,7 @@ def test_exporting_inception_v3(tmp_path):
 
 def test_fine_tuning_trains_what_it_says(flowers, published, tmp_path):
     logits = "MobilenetV1/Logits"
-    result = run(
+    result = call(
         *(*FLOWERS_FROM_IMAGENET, f"--dataset_dir={flowers}"),
         *(f"--checkpoint_path={published}", f"--train_dir={tmp_path}"),
         *(f"--checkpoint_exclude_scopes={logits}", f"--trainable_scopes={logits}"),

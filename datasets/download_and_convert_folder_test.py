@@ -196,8 +196,8 @@ def test_from_photos_to_answers(source, tmp_path):
     assert "26 train, 7 validation; 3 classes" in told.stderr
     testing.call(
         *("train_image_classifier.py", f"--dataset_dir={target}"),
-        *(f"--train_dir={train_dir}", "--model_name=mobilenet_v1_025"),
-        *("--train_image_size=32", "--batch_size=4", "--max_number_of_steps=2"),
+        *(f"--train_dir={train_dir}", *testing.SMALL_NETWORK),
+        *("--batch_size=4", "--max_number_of_steps=2"),
     )
     record = json.loads((train_dir / "model.json").read_text())
     assert record["dataset_name"] == "insects"

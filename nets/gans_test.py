@@ -64,7 +64,7 @@ def test_golden(name):
 
 
 def _values(net, feed=None):
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         return session.run(net, feed)
 
@@ -243,7 +243,7 @@ def test_pix2pix_generator_of_unknown_size(method):
 @pytest.mark.parametrize(("keep_prob", "is_random"), [(0, False), (0.5, True)])
 def test_pix2pix_generator_drops_out_when_used_too(keep_prob, is_random):
     blocks = [pix2pix.Block(4, keep_prob), pix2pix.Block(8, 0)]
-    with classic_graph(seed=1), tf.Session() as session:
+    with classic_graph(seed=1), testing.session() as session:
         net, _ = pix2pix.pix2pix_generator(tf.ones([1, 8, 8, 3]), 3, blocks)
         session.run(tf.global_variables_initializer())
         assert (session.run(net) != session.run(net)).any() == is_random

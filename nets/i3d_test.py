@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from nets import i3d
+from nets import i3d, testing
 from slimbase.graph import classic_graph
 
 
@@ -42,7 +42,7 @@ def test_renormalization_trains():
     with slim.arg_scope(i3d.i3d_arg_scope(use_renorm=True)):
         net, _ = i3d.i3d_base(tf.random.uniform([2, 8, 32, 32, 3]), "Conv2d_1a_7x7")
     assert "InceptionV1/Conv2d_1a_7x7/BatchNorm/renorm_mean" in _names()
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         assert session.run(net).shape == (2, 4, 16, 16, 64)
 
@@ -59,7 +59,7 @@ def test_short_clips_reuse_the_variables():
             reuse=True,
         )
     assert _names() == before
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         values, predictions = session.run([logits, end_points["Predictions"]])
     assert values.shape == (2, 1, 1, 10)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from nets import i3d_utils
+from nets import i3d_utils, testing
 from slimbase.graph import classic_graph
 
 # Without what pyright makes of tf_slim's layers.
@@ -26,7 +26,7 @@ def _variables():
 
 
 def _initialized(tensors):
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         return session.run(tensors)
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from nets import inception, inception_resnet_v2, inception_utils, inception_v4
+from nets import inception, inception_resnet_v2, inception_utils, inception_v4, testing
 from slimbase.graph import classic_graph
 
 STEM = "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3"
@@ -52,7 +52,7 @@ def _variables(scope=None):
 
 
 def _run(*fetches):
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         return session.run(fetches)
 
@@ -76,7 +76,8 @@ def test_unknown_final_endpoint_lists_all(name):
 @pytest.mark.parametrize(
     "name",
     [
-        *list(FOR_ANY_SIZE)[:3],
+        *list(FOR_ANY_SIZE)[:2],
+        pytest.param("inception_v4", marks=pytest.mark.slow),
         pytest.param("inception_resnet_v2", marks=pytest.mark.slow),
     ],
 )
@@ -279,7 +280,7 @@ class TestInceptionResnetV2:
 
     def test_output_stride_8_dilates(self):
         """Every second place holds what output stride 16 computes there."""
-        images = tf.random.uniform([1, 107, 139, 3], -1, 1, seed=1)
+        images = tf.random.uniform([1, 75, 107, 3], -1, 1, seed=1)
         with tf.variable_scope("net", reuse=tf.AUTO_REUSE):
             strided, dilated = (
                 _base(

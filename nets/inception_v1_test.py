@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from nets import inception
+from nets import inception, testing
 from slimbase.graph import classic_graph
 
 # Without what pyright makes of tf_slim's layers.
@@ -86,7 +86,7 @@ def test_unknown_batch_and_picture_size():
     images = tf.placeholder(tf.float32, [None, None, None, 3])
     logits, end_points = inception_v1(images, 10, global_pool=True)
     assert logits.shape.as_list() == [None, 10]
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         fetches = [logits, end_points["global_pool"]]
         for size in (48, 80):
@@ -100,7 +100,7 @@ def test_evaluation_reuses_the_variables_of_training():
     variables = tf.global_variables()
     logits, _ = inception_v1(images, 10, is_training=False, reuse=True)
     assert tf.global_variables() == variables
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         assert session.run(tf.argmax(logits, 1)).shape == (2,)
 

@@ -102,10 +102,10 @@ def test_names(network, facts, name):
 @pytest.mark.parametrize(
     ("network", "width", "millions"),
     [
-        ("mobilenet_v2", 1.3, 5.34),
-        ("mobilenet_v2", 0.75, 2.61),
+        pytest.param("mobilenet_v2", 1.3, 5.34, marks=pytest.mark.slow),
+        pytest.param("mobilenet_v2", 0.75, 2.61, marks=pytest.mark.slow),
         ("mobilenet_v2", 0.5, 1.95),
-        ("mobilenet_v3_large", 0.75, 4.0),
+        pytest.param("mobilenet_v3_large", 0.75, 4.0, marks=pytest.mark.slow),
         ("mobilenet_v3_small", 0.75, 2.0),
     ],
 )

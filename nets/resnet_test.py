@@ -54,7 +54,7 @@ def _images(*size):
 def test_subsample():
     picture = tf.reshape(tf.range(20.0), [1, 4, 5, 1])
     assert resnet_utils.subsample(picture, 1) is picture
-    with tf.Session() as session:
+    with testing.session() as session:
         subsampled = session.run(resnet_utils.subsample(picture, 2))
     np.testing.assert_array_equal(subsampled[0, ..., 0], [[0, 2, 4], [10, 12, 14]])
 
@@ -73,7 +73,7 @@ def test_conv2d_same_by_hand(size, expected):
         [slim.conv2d], weights_initializer=tf.ones_initializer(), normalizer_fn=None
     ):
         output = resnet_utils.conv2d_same(picture, 1, 3, stride=2)
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         np.testing.assert_array_equal(session.run(output)[0, ..., 0], expected)
 
@@ -169,7 +169,7 @@ def test_pictures_of_unknown_number_and_size(version):
     images = tf.placeholder(tf.float32, [None, None, None, 3])
     logits, end_points = _tiny(version, images, num_classes=7)
     assert logits.shape.as_list() == [None, 7]
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         for batch, height, width in ((1, 64, 64), (3, 33, 70)):
             pictures = np.zeros([batch, height, width, 3])
@@ -257,7 +257,7 @@ def test_bottleneck_of_stated_residual(bottleneck, kwargs, residual, expected):
         ),
     ):
         output = bottleneck(inputs, 1, 1, stride=1, **kwargs)
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         np.testing.assert_allclose(session.run(output).ravel(), expected)
 

@@ -75,7 +75,7 @@ def test_features(name, num_classes):
 @pytest.mark.parametrize("name", ["alexnet_v2", "overfeat", "vgg_a"])
 def test_pictures_of_unknown_size(name):
     size, places = LARGER[name]
-    with classic_graph(), tf.Session() as session:
+    with classic_graph(), testing.session() as session:
         images = _placeholder(None, None)
         pooled, _ = _build(name, images, num_classes=3, global_pool=True)
         with tf.variable_scope("", reuse=True):
@@ -145,7 +145,7 @@ def test_dropout_in_training_alone(name):
 @pytest.mark.parametrize(("name", "bias"), [("alexnet_v2", 0.1), ("overfeat", 0)])
 def test_initial_values(name, bias):
     """In fc6 to fc8 the weights are narrower, and but for fc8 biases are positive."""
-    with classic_graph(seed=1), tf.Session() as session:
+    with classic_graph(seed=1), testing.session() as session:
         _build(name, _placeholder(256, 256), num_classes=5, global_pool=True)
         # All but the weights of fc6, which take long.
         some = slim.get_variables(f"{name}/(conv|fc[78]|fc6/biases)")

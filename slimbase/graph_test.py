@@ -105,7 +105,9 @@ def test_running_out_of_memory_is_told():
     with classic_graph(), tf.Session() as session, pytest.raises(UserError) as error:
         with explained_memory_errors(batch_size=32):
             session.run(tf.random.uniform([1 << 20, 1 << 20, 1 << 10]))
-    assert "--batch_size=32" in str(error.value) and "--batch_size=16" in str(error.value)
+    assert "--batch_size=32" in str(error.value) and "--batch_size=16" in str(
+        error.value
+    )
 
 
 def test_gpu_memory_growth():

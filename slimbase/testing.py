@@ -106,6 +106,9 @@ TRAIN_ON_SHAPES = (
     "--seed=1",
 )
 
+# A network that is built in a moment, where any will do.
+SMALL_NETWORK = ("--model_name=cifarnet", "--train_image_size=32")
+
 FLOWERS_FROM_IMAGENET = (
     "train_image_classifier.py",
     "--dataset_name=flowers",

@@ -25,7 +25,10 @@ def _compare(fresh, golden, where=""):
         assert fresh == golden, where
 
 
-@pytest.mark.parametrize("name", ["lenet", "cifarnet", "mobilenet_v1_025"])
+@pytest.mark.parametrize(
+    "name",
+    ["lenet", "cifarnet", pytest.param("mobilenet_v1_025", marks=pytest.mark.slow)],
+)
 def test_a_network_has_the_record_that_another_implementation_has_written(name):
     golden = testing.read_golden(make_goldens.GOLDENS / f"{name}.json.gz")
     _compare(make_goldens.record(name), golden)

@@ -374,7 +374,7 @@ conversion.convert(
 """
 
 
-@pytest.mark.parametrize("moved", [1, 5])
+@pytest.mark.parametrize("moved", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_killed_while_files_get_their_names(tmp_path, moved):
     result = subprocess.run([sys.executable, "-c", KILLED, tmp_path, str(moved)])
     assert result.returncode == -9

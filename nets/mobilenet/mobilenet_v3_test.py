@@ -177,7 +177,7 @@ def test_finegrained_spares_the_last_layer():
 
 def test_hard_swish():
     x = tf.constant([-4.0, -3.0, -1.0, 0.0, 1.0, 3.0, 4.0])
-    with tf.Session() as session:
+    with testing.session() as session:
         value = session.run(mobilenet_v3.hard_swish(x))
     np.testing.assert_allclose(value, [0, 0, -1 / 3, 0, 2 / 3, 3, 4], rtol=1e-6)
 
@@ -195,7 +195,7 @@ def test_rows_of_a_table():
 
 def test_squeeze_excite_gates_by_hard_sigmoid():
     images = tf.zeros([1, 2, 2, 32])
-    with tf.Session() as session:
+    with testing.session() as session:
         gates = mobilenet_v3.squeeze_excite(images + 1.0)
         assert slim.get_variables_by_suffix("Conv/weights")[0].shape[3] == 8
         for variable in tf.global_variables():

@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
-from nets import nets_factory
+from nets import nets_factory, testing
 from nets.nasnet import nasnet, nasnet_utils, pnasnet
 from nets.registry import NETWORKS
 from slimbase.graph import classic_graph
@@ -68,7 +68,12 @@ NASNET_CELLS = ["Cell_0", "Reduction_Cell_0", "Cell_1", "Reduction_Cell_1", "Cel
 HEAD = ["global_pool", "Logits", "Predictions"]
 
 one_per_family = pytest.mark.parametrize(
-    "name", ["nasnet_cifar", "nasnet_mobile", "pnasnet_mobile"]
+    "name",
+    [
+        "nasnet_cifar",
+        pytest.param("nasnet_mobile", marks=pytest.mark.slow),  # Another stem only.
+        "pnasnet_mobile",
+    ],
 )
 
 
@@ -103,7 +108,7 @@ def _operations():
 
 
 def _run(fetches, feed=None):
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         return session.run(fetches, feed)
 
@@ -344,8 +349,8 @@ def test_drop_path_grows_with_cells_and_steps(name, total_cells, monkeypatch):
     step = tf.train.create_global_step()
     _build(name, _small(name, drop_path_keep_prob=0.6, total_training_steps=100))
     cells = np.arange(1, total_cells + 1) / total_cells
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
+    with testing.session() as session:
+        session.run(step.initializer)
         for at, progress in [(0, 0.0), (50, 0.5), (100, 1.0), (1000, 1.0)]:
             values = session.run(keep_probs, {step: at})
             expected = 1 - progress * cells * (1 - 0.6)
@@ -360,7 +365,7 @@ def test_current_step_takes_the_place_of_the_global_step():
     images, logits, _ = _build(name, config, current_step=step)
     assert tf.train.get_global_step() is None
     pixels = np.random.default_rng(0).random(images.shape.as_list())
-    with tf.Session() as session:
+    with testing.session() as session:
         session.run(tf.global_variables_initializer())
         kept = [session.run(logits, {images: pixels, step: 0}) for _ in range(2)]
         dropped = [session.run(logits, {images: pixels, step: 10}) for _ in range(2)]

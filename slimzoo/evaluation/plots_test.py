@@ -187,6 +187,7 @@ def test_png(tmp_path):
         plots.save_png(_curves(HISTORY), directory / "0.png" / "below_a_file.png")
 
 
+@pytest.mark.slow  # A process, for what imports do.
 def test_matplotlib_stays_as_it_was():
     testing.run(
         "-c",

@@ -269,8 +269,19 @@ def test_facts(lenet, tmp_path, format_name):
     assert (info.image_size, info.preprocessing_name) == ((28, 28), "lenet")
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-@pytest.mark.parametrize("format_name", ["frozen", "saved_model", "tflite"])
+@pytest.mark.parametrize(
+    ("format_name", "batch_size"),
+    [
+        ("frozen", 3),
+        ("saved_model", 3),
+        ("tflite", 3),
+        pytest.param("frozen", 1, marks=pytest.mark.slow),
+        pytest.param("saved_model", 1, marks=pytest.mark.slow),
+        pytest.param(
+            "tflite", 1, marks=pytest.mark.slow
+        ),  # The default, in test_facts.
+    ],
+)
 def test_fixed_batches(lenet, tmp_path, format_name, batch_size):
     facts = export_trained(
         ExportConfig(

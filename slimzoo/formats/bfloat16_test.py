@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from nets import resnet_utils
 from slimbase.graph import classic_graph
 from slimzoo.config.evaluate import EvalConfig
 from slimzoo.formats import bfloat16, freezing
@@ -98,15 +99,20 @@ def test_pixels_may_be_of_any_colours(channels):
         ("lenet", 28),  # Matrix products or convolutions of the whole picture.
         ("mobilenet_v1_025", 64),  # Depthwise convolutions.
         ("mobilenet_v3_small", 64),  # Hard swish; squeeze and excite.
-        ("resnet_v1_50", 64),  # Padding; sums.
-        ("resnet_v2_50", 64),  # Batch norm that is not folded.
+        ("resnet_v1_shallow", 64),  # Padding; sums.
+        ("resnet_v2_shallow", 64),  # Batch norm that is not folded.
+        pytest.param("resnet_v1_50", 64, marks=pytest.mark.slow),
+        pytest.param("resnet_v2_50", 64, marks=pytest.mark.slow),
         pytest.param("inception_v3", 139, marks=pytest.mark.slow),
         pytest.param("inception_resnet_v2", 139, marks=pytest.mark.slow),
         pytest.param("nasnet_mobile", 96, marks=pytest.mark.slow),
         pytest.param("alexnet_v2", 224, marks=pytest.mark.slow),
     ],
 )
-def test_networks(name, size):
+def test_networks(name, size, monkeypatch):
+    if name.endswith("_shallow"):  # A unit of each kind.
+        monkeypatch.setitem(resnet_utils._UNITS, 50, (2, 1, 1, 1))
+        name = name.replace("shallow", "50")
     info = model_info.settle(EvalConfig(model_name=name), {}, size)
     info = dataclasses.replace(info, num_classes=5)
     graph_def, output = frozen(

@@ -13,7 +13,7 @@ from tensorflow.python.grappler import tf_optimizer
 from deployment import model_deploy
 from slimbase.errors import UserError
 from slimbase.graph import classic_graph, session_config
-from slimbase.testing import TRAIN_ON_SHAPES, run
+from slimbase.testing import TRAIN_ON_SHAPES, call, run
 from slimzoo.config.train import TrainConfig
 from slimzoo.inference import precision
 from slimzoo.model import info as model_info
@@ -249,7 +249,7 @@ def test_training_sets_up_rewrite_and_lists(shapes, tmp_path, monkeypatch):
 
 def test_precision_of_a_gpu_is_an_error_on_the_command_line(shapes, tmp_path):
     command = *TRAIN_ON_SHAPES, f"--dataset_dir={shapes}", f"--train_dir={tmp_path}"
-    result = run(*command, "--precision=float16", "--clone_on_cpu", check=False)
+    result = call(*command, "--precision=float16", "--clone_on_cpu", check=False)
     assert result.returncode != 0
     assert "needs a GPU" in result.stderr
     assert "Traceback" not in result.stderr

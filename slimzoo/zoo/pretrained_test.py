@@ -360,6 +360,7 @@ def test_killed_while_unpacking_leaves_nothing_that_looks_whole(tmp_path, pack, 
     assert [path.name for path in there.iterdir()] == [NAME]
 
 
+@pytest.mark.slow  # They wait as those in slimbase/locks_test.py.
 def test_two_at_once_wait_for_each_other(tmp_path, pack, start):
     pack(ARCHIVE)
     first, second = start(), start()
