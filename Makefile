@@ -25,6 +25,7 @@ check: $(VENV)/development
 	$(bin)/ruff format --check .
 	$(bin)/codespell
 	$(bin)/pyright --pythonpath $(bin)/python
+	$(bin)/pyright --project tools/parameters.json --pythonpath $(bin)/python
 
 format: $(VENV)/development
 	$(bin)/ruff check --fix .

@@ -105,9 +105,8 @@ def test_running_out_of_memory_is_told():
     with classic_graph(), tf.Session() as session, pytest.raises(UserError) as error:
         with explained_memory_errors(batch_size=32):
             session.run(tf.random.uniform([1 << 20, 1 << 20, 1 << 10]))
-    assert "--batch_size=32" in str(error.value) and "--batch_size=16" in str(
-        error.value
-    )
+    message = str(error.value)
+    assert "--batch_size=32" in message and "--batch_size=16" in message
 
 
 def test_gpu_memory_growth():
