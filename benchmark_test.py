@@ -17,6 +17,7 @@ def test_help_and_mistakes():
     assert "Did you mean mobilenet" in fails("benchmark.py", "--model_name=mobilnet*")
 
 
+@pytest.mark.slow
 def test_failures_are_reported_in_their_rows(tmp_path):
     """A size that the one recipe cannot make, and the other can."""
     files = [f"--csv={tmp_path}/rows.csv", f"--json={tmp_path}/all.json"]

@@ -58,6 +58,7 @@ def rows_of(path):
 # What it writes
 
 
+@pytest.mark.slow
 def test_published_checkpoint_by_command(imagenet, published, tmp_path):
     result = run(
         *(EVAL, *PUBLISHED_MODEL, "--batch_size=64", "--save_plots"),
@@ -148,6 +149,7 @@ def test_what_is_shipped_is_as_good(on_photos, published, tmp_path, form):
     assert (results["count"], results["top_1"], results["top_5"]) == (200, 0.54, 0.755)
 
 
+@pytest.mark.slow
 def test_views_are_averaged(on_photos):
     ten = on_photos(crops=5, flip=True)
     assert ten["count"] == 200
@@ -178,6 +180,7 @@ def test_all_checkpoints_of_a_training(shapes, trained, tmp_path):
     assert metrics(tmp_path)["global_step"] == 3
 
 
+@pytest.mark.slow
 def test_several_models_in_one_table(imagenet, published, tmp_path):
     models = tmp_path / "models"
     for name in ("first", "mobilenet_v1_025"):  # By model.json, and by its own name.

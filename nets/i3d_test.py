@@ -47,6 +47,7 @@ def test_renormalization_trains():
         assert session.run(net).shape == (2, 4, 16, 16, 64)
 
 
+@pytest.mark.slow
 def test_short_clips_reuse_the_variables():
     with slim.arg_scope(i3d.i3d_arg_scope()):
         i3d.i3d(tf.zeros([1, 16, 32, 32, 3]), 10)

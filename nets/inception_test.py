@@ -66,6 +66,7 @@ def test_a_base_ends_at_its_final_endpoint(name, count):
     assert net is end_points[expected[-1]]
 
 
+@pytest.mark.slow
 @every_network
 def test_unknown_final_endpoint_lists_all(name):
     known = ", ".join(END_POINTS[name].split())
@@ -73,6 +74,7 @@ def test_unknown_final_endpoint_lists_all(name):
         _base(name, tf.zeros([1, 75, 75, 3]), "Mixed_9z")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -116,6 +118,7 @@ def test_auxiliary_logits_need_a_known_size():
         inception_utils.auxiliary_logits(features, 7, "conv", "logits")
 
 
+@pytest.mark.slow
 @with_multiplier
 def test_pooling_shrinks_with_the_picture(name):
     _, end_points = _network(name, tf.zeros([2, 107, 139, 3]), 7, spatial_squeeze=False)
@@ -126,6 +129,7 @@ def test_pooling_shrinks_with_the_picture(name):
     assert end_points["Logits"].shape.as_list() == [2, 1, 1, 7]
 
 
+@pytest.mark.slow
 @with_multiplier
 def test_depth_multiplier(name):
     nominal, quarter, double = (
@@ -143,6 +147,7 @@ def test_depth_multiplier(name):
         assert (quarter[key].shape[3], double[key].shape[3]) == (depth / 4, depth * 2)
 
 
+@pytest.mark.slow
 @with_multiplier
 def test_min_depth(name):
     _base(name, tf.zeros([2, 75, 75, 3]), min_depth=24, depth_multiplier=0.01)
@@ -159,6 +164,7 @@ def test_depth_multiplier_is_above_zero(name, multiplier):
         _network(name, tf.zeros([2, 75, 75, 3]), depth_multiplier=multiplier)
 
 
+@pytest.mark.slow
 @with_multiplier
 def test_prediction_fn(name):
     images = tf.zeros([2, 107, 107, 3])
@@ -192,6 +198,7 @@ class TestInceptionV2Base:
         assert list(end_points) == END_POINTS["inception_v2"].split()[5:]
         assert end_points["Mixed_5c"].shape.as_list() == [2, 7, 7, 1024]
 
+    @pytest.mark.slow
     def test_channels_first(self):
         shapes = []
         for data_format, shape in (("NHWC", [2, 64, 96, 3]), ("NCHW", [2, 3, 64, 96])):
@@ -258,6 +265,7 @@ class TestInceptionV4Blocks:
 
 
 class TestInceptionResnetV2:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("output_stride", "aligned", "sizes"),
         [
@@ -278,6 +286,7 @@ class TestInceptionResnetV2:
             [size, size] for size in sizes
         ]
 
+    @pytest.mark.slow
     def test_output_stride_8_dilates(self):
         """Every second place holds what output stride 16 computes there."""
         images = tf.random.uniform([1, 75, 107, 3], -1, 1, seed=1)
@@ -297,6 +306,7 @@ class TestInceptionResnetV2:
         assert strided.std() > 0
         np.testing.assert_allclose(dilated[:, ::2, ::2], strided, rtol=1e-3, atol=1e-4)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("kwargs", "message"),
         [

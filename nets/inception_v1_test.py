@@ -38,6 +38,7 @@ def graph():
         yield graph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("final_endpoint", END_POINTS)
 def test_base_ends_at_the_final_endpoint(final_endpoint):
     images = tf.placeholder(tf.float32, [5, 112, 112, 3])
@@ -94,6 +95,7 @@ def test_unknown_batch_and_picture_size():
             assert [v.shape for v in values] == [(2, 10), (2, 1, 1, 1024)]
 
 
+@pytest.mark.slow
 def test_evaluation_reuses_the_variables_of_training():
     images = tf.random.uniform([2, 64, 64, 3])
     inception_v1(images, 10)
@@ -105,6 +107,7 @@ def test_evaluation_reuses_the_variables_of_training():
         assert session.run(tf.argmax(logits, 1)).shape == (2,)
 
 
+@pytest.mark.slow
 def test_features_and_predictions_as_asked():
     images = tf.zeros([2, 64, 64, 3])
     features, end_points = inception_v1(images, None)

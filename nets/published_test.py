@@ -97,6 +97,7 @@ def test_names(network, facts, name):
     assert _of(network, **facts).name == name
 
 
+@pytest.mark.slow
 # Parameters, in millions, as published with the checkpoints; for MobileNet v3 small,
 # as in the paper.
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ def test_conv2d_same_is_the_dense_one_subsampled(size, kernel, stride):
     np.testing.assert_allclose(strided, dense[:, ::stride, ::stride], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(64, 96), (81, 65)])
 def test_atrous_features_subsampled_are_those_at_full_stride(version, size):
     images = _images(*size)
@@ -109,6 +110,7 @@ def test_atrous_features_subsampled_are_those_at_full_stride(version, size):
         np.testing.assert_allclose(nominal, dense[:, ::step, ::step], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_stride", [None, 8])
 def test_activations_before_the_stride(output_stride):
     images = _images()
@@ -153,6 +155,7 @@ def test_end_points(version):
     assert logits is end_points["tiny/spatial_squeeze"]
 
 
+@pytest.mark.slow
 def test_without_squeeze_logits_keep_their_places(version):
     images = _images(64, 96)
     logits, end_points = _tiny(
@@ -205,6 +208,7 @@ def test_output_stride_that_the_strides_do_not_make(
         _tiny(version, _images(), output_stride=output_stride, include_root_block=root)
 
 
+@pytest.mark.slow
 def test_reuse(version):
     images = _images()
     first, first_points = _tiny(version, images, 7)
@@ -218,6 +222,7 @@ def test_reuse(version):
     np.testing.assert_array_equal(*testing.run([first, second], images))
 
 
+@pytest.mark.slow
 def test_is_training_none_leaves_it_to_the_arg_scope(version):
     with slim.arg_scope([slim.batch_norm], is_training=False):
         _tiny(version, _images(), is_training=None)

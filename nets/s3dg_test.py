@@ -32,6 +32,7 @@ def _blocks_with(part):
     return sorted({name.split("/")[1] for name in _shapes() if f"/{part}/" in name})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("final_endpoint", "shape"),
     [
@@ -50,6 +51,7 @@ def test_base_ends_at_the_final_endpoint(final_endpoint, shape):
     assert net.shape.as_list() == shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("starts", [("Mixed_4b", None), (None, "Mixed_4b")])
 def test_time_and_gates_start_where_told(starts):
     s3dg.s3dg_base(
@@ -61,6 +63,7 @@ def test_time_and_gates_start_where_told(starts):
         assert _blocks_with(part) == (BLOCKS[BLOCKS.index(start) :] if start else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -91,6 +94,7 @@ def test_first_kernel_and_thinner_layers(frames):
     assert end_points["Mixed_3b"].shape[-1] == 24 + 32 + 24 + 24
 
 
+@pytest.mark.slow
 def test_channels_first_has_the_same_variables():
     outputs = []
     for data_format, shape in (
@@ -110,6 +114,7 @@ def test_clips_of_any_length():
     assert net.shape.as_list() == [None, None, None, None, 256]
 
 
+@pytest.mark.slow
 def test_evaluation_reuses_the_variables_of_training():
     network(tf.zeros([1, 8, 32, 32, 3]), 10)
     before = tf.global_variables()
@@ -127,6 +132,7 @@ def test_evaluation_reuses_the_variables_of_training():
     np.testing.assert_allclose(predictions.sum(-1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_features_of_an_earlier_end_point():
     clips = tf.zeros([2, 16, 112, 112, 3])
     features, _ = network(clips, None)

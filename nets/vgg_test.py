@@ -72,6 +72,7 @@ def test_features(name, num_classes):
         assert end_points["global_pool"] is pooled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["alexnet_v2", "overfeat", "vgg_a"])
 def test_pictures_of_unknown_size(name):
     size, places = LARGER[name]

@@ -72,6 +72,7 @@ def test_unknown_tf_keras_is_named_in_the_error(home, monkeypatch):
         compat.redirect_batch_norm(home)
 
 
+@pytest.mark.slow
 def test_import_switches_nothing():
     probe = """
 import sys, warnings

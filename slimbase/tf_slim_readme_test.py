@@ -441,6 +441,7 @@ def train(use_resource, logdir, number_of_steps):
         )
 
 
+@pytest.mark.slow
 def test_train_lowers_the_loss_and_saves(use_resource, without_eager, tmp_path):
     first = train(use_resource, None, 1)  # nothing to write, so eager does not matter
     last = without_eager(train, use_resource, str(tmp_path), 40)

@@ -54,6 +54,7 @@ def test_features_are_32_times_smaller(size):
     assert logits.shape.as_list() == [2, 10]
 
 
+@pytest.mark.slow
 def test_unknown_sizes_compute_the_same():
     images = _pictures(96)
     known, _ = mobilenet_v2.mobilenet(images, 10, **SMALL)
@@ -98,6 +99,7 @@ def test_base_has_no_classifier():
     assert "global_pool" not in end_points and not _variables("Logits")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_stride", [1, 8])
 def test_dilation_samples_the_strided_features_more_densely(output_stride):
     images = _pictures(32, batch=1)
@@ -123,6 +125,7 @@ def test_dilation_samples_the_strided_features_more_densely(output_stride):
     )
 
 
+@pytest.mark.slow
 def test_explicit_padding_is_that_of_odd_sizes():
     images = _pictures(65)  # Odd at each stride, where 'SAME' pads evenly.
     implicit, explicit = (
@@ -215,6 +218,7 @@ def test_reduce_mean_for_pooling():
     assert end_points["global_pool"].op.type == "Mean"
 
 
+@pytest.mark.slow
 def test_group_norm():
     net, _ = mobilenet_v2.mobilenet_base_group_norm(_pictures(32), 0.25, groups=4)
     assert net.shape.as_list() == [2, 1, 1, 320]
@@ -224,6 +228,7 @@ def test_group_norm():
     assert {o.outputs[0].shape.as_list()[3] for o in _operations("Rsqrt")} == {4, 8}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("in_scope", "in_call", "expected"),
     [

@@ -33,6 +33,7 @@ def _variables(part):
     return [v.op.name for v in tf.global_variables() if part in v.op.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", "edge_tpu"])
 def test_unknown_sizes_compute_the_same(name):
     network = getattr(mobilenet_v3, name)
@@ -48,6 +49,7 @@ def test_unknown_sizes_compute_the_same(name):
     np.testing.assert_allclose(unknown, known, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "output_stride"), [("large", 16), ("small", 2), ("edge_tpu", 4)]
 )
@@ -87,6 +89,7 @@ def _of_convolutions_alone(table):
     return {**table, "spec": spec}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", "edge_tpu"])
 def test_explicit_padding_is_that_of_odd_sizes(name):
     images = _pictures(65)  # Odd at each stride, where 'SAME' pads evenly.
@@ -137,6 +140,7 @@ def test_multiplier_is_refused():
         mobilenet_v3.mobilenet(_pictures(64), multiplier=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
@@ -214,6 +218,7 @@ def test_wrapped_partial():
     assert wrapped.__name__ == "network" and wrapped.__doc__ == "What it does."
 
 
+@pytest.mark.slow
 def test_edge_tpu_has_a_scope_of_its_own():
     mobilenet_v3.edge_tpu(_pictures(32), **SMALL)
     mobilenet_v3.edge_tpu(_pictures(32), scope="Mine", **SMALL)

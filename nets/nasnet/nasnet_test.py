@@ -188,6 +188,7 @@ def test_defaults_are_those_of_the_config(name, monkeypatch):
     assert seen[0][3] == NAMES[name][0]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("final", ["Stem", *NASNET_CELLS[2:4], "Logits"])
 def test_nasnet_final_endpoint(final, graph):
     _, net, end_points = _build(
@@ -202,6 +203,7 @@ def test_nasnet_final_endpoint(final, graph):
     assert graph.get_name_scope() == tf.get_variable_scope().name == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("final", ["Cell_1", "global_pool", "Predictions"])
 def test_pnasnet_final_endpoint(final):
     config = _small("pnasnet_large")
@@ -213,11 +215,13 @@ def test_pnasnet_final_endpoint(final):
     assert net is end_points[final]
 
 
+@pytest.mark.slow
 def test_unknown_final_endpoint_lists_the_known():
     with pytest.raises(ValueError, match=r"Cell_7; .*Stem, Cell_0, .*global_pool"):
         _build("pnasnet_large", _small("pnasnet_large"), final_endpoint="Cell_7")
 
 
+@pytest.mark.slow
 @one_per_family
 def test_batch_of_unknown_size_and_rectangles(name):
     config = _small(name)
@@ -231,6 +235,7 @@ def test_batch_of_unknown_size_and_rectangles(name):
     np.testing.assert_allclose(values[1].sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_classes():
     config = _small("nasnet_cifar")
     _, net, end_points = _build("nasnet_cifar", config, num_classes=None)
@@ -240,6 +245,7 @@ def test_no_classes():
     assert not slim.get_variables("final_layer")
 
 
+@pytest.mark.slow
 @one_per_family
 def test_inference_has_no_drop_path_and_changes_no_config(name):
     config = _small(name, drop_path_keep_prob=0.5)
@@ -251,12 +257,14 @@ def test_inference_has_no_drop_path_and_changes_no_config(name):
     assert not [op for op in _operations() if op.type.startswith("Random")]
 
 
+@pytest.mark.slow
 def test_auxiliary_head_can_be_left_out():
     _, _, end_points = _build("nasnet_cifar", _small("nasnet_cifar", use_aux_head=0))
     assert "AuxLogits" not in end_points
     assert not [v for v in tf.global_variables() if v.op.name.startswith("aux")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("skip", "taken"), [(0, "Cell_0"), (1, "Stem")])
 def test_skip_reduction_layer_input(skip, taken):
     config = _small("nasnet_mobile", skip_reduction_layer_input=skip)
@@ -274,6 +282,7 @@ def test_pnasnet_without_skip_takes_what_the_last_cell_took():
     assert channels[0] == channels[1] == 2 * 5  # The first cell of the stem.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "bounded"),
     [("nasnet_cifar", True), ("nasnet_cifar", False), ("pnasnet_mobile", True)],
@@ -287,6 +296,7 @@ def test_bounded_activation(name, bounded):
     assert bool(clips) == bounded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nasnet_cifar", "pnasnet_mobile"])
 def test_nchw(name):
     _, logits, end_points = _build(name, _small(name))
@@ -310,6 +320,7 @@ def test_nchw(name):
         assert formats == {b"NCHW"}
 
 
+@pytest.mark.slow
 def test_variables_are_reused_under_a_reusing_scope():
     config = _small("nasnet_cifar")
     with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
@@ -332,6 +343,7 @@ def test_image_sizes_are_checked():
 # Drop path.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "total_cells"),
     [("nasnet_cifar", 3 + 2), ("nasnet_mobile", 3 + 2 + 2), ("pnasnet_mobile", 3 + 2)],
@@ -357,6 +369,7 @@ def test_drop_path_grows_with_cells_and_steps(name, total_cells, monkeypatch):
             np.testing.assert_allclose(sorted(set(values)), sorted(set(expected)), 1e-6)
 
 
+@pytest.mark.slow
 def test_current_step_takes_the_place_of_the_global_step():
     name = "nasnet_mobile"  # Its stem has cells too.
     config = _small(name, drop_path_keep_prob=0.5, dense_dropout_keep_prob=1.0)
