@@ -12,7 +12,7 @@ pytest := $(bin)/python -m pytest -n $(TEST_JOBS) --maxprocesses=4 --dist=workst
 help:
 	@echo "make demo          train, evaluate, export and use a classifier, offline"
 	@echo "make check         lint, format, spelling and types"
-	@echo "make format        mend what the formatter and the linter can"
+	@echo "make format        fix what the formatter and the linter can"
 	@echo "make test          the fast tests, some minutes"
 	@echo "make test-slow     the slow tests, under an hour"
 	@echo "make test-release  the tests before a release, hours"

@@ -42,7 +42,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def parent(path: str) -> str:
-    """The directory of `path`, which may be remote; pathlib would mend its `//`."""
+    """The directory of `path`, which may be remote; pathlib would shorten its `//`."""
     return path.rpartition("/")[0] or ("/" if path.startswith("/") else ".")
 
 

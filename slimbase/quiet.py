@@ -25,7 +25,7 @@ def start_tensorflow() -> None:
     """Imports TensorFlow and finds its devices; what it logs passes a filter.
 
     Warnings and errors still reach standard error; deprecations within TensorFlow,
-    which are not the user's to mend, do not. Keras is not loaded before it is used.
+    which the user cannot fix, do not. Keras is not loaded before it is used.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()

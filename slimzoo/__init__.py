@@ -1,1 +1,1 @@
-"""What is ours alone: configs, engines and the mend for tf_slim."""
+"""A room per command, over what they share; the modules at the top are for programs."""

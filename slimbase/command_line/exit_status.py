@@ -1,4 +1,4 @@
-"""How programs end: what users can mend, who interrupts, who stops reading."""
+"""The exit status of programs: user errors, interrupts and closed pipes."""
 
 import os
 import sys

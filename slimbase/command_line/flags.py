@@ -128,7 +128,7 @@ def run(
 
     Args:
       main: returns the exit status, None for 0. It raises `UserError` for what the
-        user can mend, which is printed without a stack trace; the status is then 1.
+        user can fix, which is printed without a stack trace; the status is then 1.
       config_class: a dataclass of `slimzoo.config`.
       operands: what arguments that are not flags stand for; by default there must be
         none.

@@ -12,7 +12,7 @@ from datasets.storage.split import StoredSplit
 from slimbase import files
 from slimbase.errors import UserError
 from slimzoo.config.train import TrainConfig
-from slimzoo.evaluation import evaluate
+from slimzoo.evaluation import evaluate, written
 from slimzoo.evaluation.metrics import headline
 from slimzoo.inference import predictor
 from slimzoo.model import checkpoints
@@ -106,7 +106,7 @@ class CheckpointEvaluator:
             top_5=metrics["top_5"],
         )
         directory = pathlib.Path(config.train_dir)
-        evaluate.write_summaries(str(directory / EVAL), metrics, step)
+        written.write_summaries(str(directory / EVAL), metrics, step)
         *before, last = self._scores()
         is_best = not before or last > max(before)
         kept = ", the best so far, kept in best/" if is_best else ""
