@@ -6,6 +6,8 @@ from typing import ClassVar
 from slimbase.command_line.options import SIZE_HELP, Size, option, recorded
 from slimzoo.config.shared import BadRecords, Data, Inference
 
+METRICS = "metrics.json"  # In --eval_dir.
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig(Inference, Data, BadRecords):

@@ -47,7 +47,26 @@ class Verification:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportConfig(Model, Data, Weights, Quantization, Verification):
+class Card:
+    """Options of the model card."""
+
+    title: ClassVar = "Model card"
+
+    model_card: str = option(
+        "",
+        "With --checkpoint_path: also write a model card, Markdown with the header "
+        "that the Hugging Face hub reads. Usually README.md beside --output_file.",
+    )
+    eval_dir: str = option(
+        "", "Directory of an evaluation whose metrics.json the model card shows."
+    )
+    license: str = option(
+        "", "Licence of the weights for the model card, as apache-2.0."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportConfig(Model, Data, Weights, Quantization, Verification, Card):
     """Options of export."""
 
     title: ClassVar = "Export"

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from datasets.storage import records
 from datasets.storage.split import StoredSplit
 from preprocessing import preprocessing_factory
-from slimbase import files, html
+from slimbase import files, templates
 from slimbase.command_line.options import Size
 from slimbase.errors import UserError
 from slimbase.graph import session_config
@@ -103,7 +103,7 @@ def write(
         if path.lower().endswith(".png"):
             _sheet(note, rows).save(temporary, "PNG")
         else:
-            page = html.render(
+            page = templates.render(
                 _TEMPLATE, title=title, note=note, captions=VIEWS, classes=_uris(rows)
             )
             temporary.write_text(page, "utf-8", errors="backslashreplace")

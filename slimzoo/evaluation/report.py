@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from slimbase import files, html
+from slimbase import files, templates
 from slimzoo.evaluation import plots
 from slimzoo.evaluation.metrics import TOP_K
 
@@ -90,7 +90,7 @@ def write(path: str | os.PathLike, content: Report) -> None:
     Raises:
       UserError: when `path` cannot be written.
     """
-    page = html.render(
+    page = templates.render(
         pathlib.Path(__file__).with_name("report.html"),
         title=content.title,
         cards=_cards(content),

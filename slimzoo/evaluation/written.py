@@ -14,14 +14,13 @@ from datasets.reading.bad_records import Fault
 from datasets.storage.split import StoredSplit
 from slimbase import files
 from slimbase.text import counted, number
-from slimzoo.config.evaluate import EvalConfig
+from slimzoo.config.evaluate import METRICS, EvalConfig
 from slimzoo.evaluation.metrics import Metrics
 from slimzoo.evaluation.predictions import Mistake
 from slimzoo.model import checkpoints
 from slimzoo.model.history import History
 from slimzoo.model.info import ModelInfo
 
-METRICS = "metrics.json"
 REPORT = "report.html"
 _THUMBNAIL = (160, 160)  # Pixels.
 

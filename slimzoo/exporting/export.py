@@ -18,7 +18,7 @@ from slimbase import files
 from slimbase.errors import UserError, unknown
 from slimbase.graph import classic_graph, session_config
 from slimzoo.config.export import ExportConfig
-from slimzoo.exporting import examples, record, verify
+from slimzoo.exporting import examples, model_card, record, verify
 from slimzoo.exporting.staging import record_path, size_of, staged
 from slimzoo.formats import freezing, onnx, trained, writers
 from slimzoo.formats.trained import INPUT_NAME, Settings, Trained
@@ -85,6 +85,7 @@ def _check(config: ExportConfig) -> None:
         raise UserError(
             f"--format={config.format} needs the weights: give --checkpoint_path"
         )
+    model_card.check(config)
 
 
 def _check_clips(config: ExportConfig, info: ModelInfo) -> None:
@@ -154,6 +155,8 @@ def export_trained(config: ExportConfig) -> dict[str, Any]:
             "verification": record.verification(comparisons, bounds, shown),
         }
         files.write_json(record_path(path), content)
+    if config.model_card:
+        model_card.write(config, content)
     return content
 
 

@@ -10,10 +10,8 @@ import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 
 from datasets import dataset_factory
-from nets import nets_factory
 from slimbase import testing
 from slimbase.errors import UserError
-from slimbase.graph import classic_graph
 from slimzoo.config.export import ExportConfig
 from slimzoo.exporting import examples, verify
 from slimzoo.exporting.export import export, export_trained
@@ -22,26 +20,6 @@ from slimzoo.formats.predictor import softmax
 from slimzoo.model import info as model_info
 
 LENET: dict[str, Any] = {"model_name": "lenet", "dataset_name": "mnist"}
-
-
-@pytest.fixture(scope="session")
-def lenet(tmp_path_factory):
-    """A checkpoint of random weights, and without any facts beside it."""
-    path = str(tmp_path_factory.mktemp("lenet") / "model.ckpt")
-    write_checkpoint(path, "lenet", 10, [None, 28, 28, 1])
-    return path
-
-
-def write_checkpoint(path, name, classes, shape, decay=None):
-    with classic_graph(seed=3), tf.Session() as session:
-        nets_factory.get_network_fn(name, classes)(tf.placeholder(tf.float32, shape))
-        if decay:
-            average = tf.train.ExponentialMovingAverage(decay)
-            average.apply(tf.trainable_variables())
-        session.run(tf.global_variables_initializer())
-        if decay:  # So that the weights themselves are of no use.
-            session.run([v.assign(0 * v) for v in tf.trainable_variables()])
-        tf.train.Saver().save(session, path, write_meta_graph=False)
 
 
 def read_graph(path):
@@ -295,9 +273,9 @@ def test_fixed_batches(lenet, tmp_path, format_name, batch_size):
     assert {tensor["shape"][0] for tensor in facts["inputs"]} == {batch_size}
 
 
-def test_moving_averages(tmp_path):
+def test_moving_averages(write_network, tmp_path):
     checkpoint = str(tmp_path / "model.ckpt")
-    write_checkpoint(checkpoint, "lenet", 10, [None, 28, 28, 1], decay=0.9)
+    write_network(checkpoint, "lenet", 10, [None, 28, 28, 1], decay=0.9)
     weights = {}
     for decay in (0, 0.9):
         path = tmp_path / f"{decay}.pb"

@@ -1,4 +1,4 @@
-"""HTML pages from Jinja templates."""
+"""Pages, HTML or plain text, from Jinja templates."""
 
 import pathlib
 from typing import Any
@@ -9,11 +9,11 @@ import jinja2
 def render(template: pathlib.Path, **values: Any) -> str:
     """The page that a template makes of values.
 
-    Values are escaped, but for those that the template marks as `safe`. A tag of the
-    template that stands on a line of its own leaves no empty line.
+    A tag of the template that stands on a line of its own leaves no empty line.
 
     Args:
-      template: the template's file.
+      template: the template's file. If its suffix is `.html`, values are escaped, but
+        for those that the template marks as `safe`.
       **values: values by the names that the template has for them.
 
     Raises:
@@ -21,7 +21,7 @@ def render(template: pathlib.Path, **values: Any) -> str:
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
-        autoescape=True,
+        autoescape=template.suffix == ".html",
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

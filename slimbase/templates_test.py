@@ -3,7 +3,7 @@ import html.parser
 import jinja2
 import pytest
 
-from slimbase.html import render
+from slimbase.templates import render
 
 HOSTILE = "<script>alert('1')</script>\"{{ 1 }} &amp;"
 
@@ -58,3 +58,9 @@ def test_missing_values_are_noticed(template):
 
 def test_names_need_not_be_unicode(template):
     assert render(template("{{ name }}"), name="bad \udcff name") == "bad \udcff name"
+
+
+def test_values_in_other_pages_are_not_escaped(tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text("{{ name }}", "utf-8")
+    assert render(path, name=HOSTILE) == HOSTILE
