@@ -1,0 +1,123 @@
+"""What a file or directory is: decided by its content, not by its name."""
+
+import contextlib
+import pathlib
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Iterator
+
+from slimbase import files
+from slimbase.errors import UserError
+from slimbase.fetch import archives
+from slimbase.text import listed
+from slimzoo.zoo.ports import frozen, keras_files, saved_models
+from slimzoo.zoo.ports.weights import Kind
+
+# In the order in which they are tried. Another kind of source is another row.
+KINDS = (
+    Kind(
+        "a SavedModel or Hub module",
+        saved_models.is_saved_model,
+        saved_models.read_saved_model,
+    ),
+    Kind("a checkpoint", saved_models.is_checkpoint, saved_models.read_checkpoint),
+    Kind("a file of Keras", keras_files.is_keras, keras_files.read),
+    Kind("a frozen graph", frozen.is_graph, frozen.read),
+)
+
+_PICKLE = b"\x80"  # Opcode that pickles of protocol 2 and later begin with.
+_MOST_LEVELS = 3  # A Hub cache has its modules in directories of their own.
+
+
+def kind_of(path: pathlib.Path) -> Kind | None:
+    """The kind of a file or directory; None for one of no kind."""
+    return next((kind for kind in KINDS if kind.holds(path)), None)
+
+
+@contextlib.contextmanager
+def opened(
+    source: pathlib.Path, work: pathlib.Path
+) -> Iterator[tuple[pathlib.Path, Kind]]:
+    """Finds the weights in a file, an archive or a directory.
+
+    Args:
+      source: the file, archive or directory.
+      work: directory that archives are unpacked to, which is made; it is removed at the
+        end.
+
+    Yields:
+      The file or directory of weights, and its kind.
+
+    Raises:
+      UserError: when there is no such file, it is of no known kind or a pickle, an
+        archive is damaged or hostile, or there is not exactly one source of weights.
+    """
+    if not source.exists():
+        where = files.listing(str(source.parent))
+        raise UserError(f"there is no --from={source}: {where}")
+    try:
+        yield _find(source, work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _find(source: pathlib.Path, work: pathlib.Path) -> tuple[pathlib.Path, Kind]:
+    if kind := kind_of(source):
+        return source, kind
+    if source.is_dir():
+        return _only_one(source, source)
+    if _is_pickle(source):
+        raise UserError(
+            f"{source} is a pickle, as PyTorch writes .pth and .bin: reading one runs "
+            "whatever code it holds, so it is not read. Get the weights as .safetensors"
+        )
+    if tarfile.is_tarfile(source) or zipfile.is_zipfile(source):
+        work.mkdir(parents=True)
+        zipped = zipfile.is_zipfile(source)
+        extract = archives.extract_zipfile if zipped else archives.extract_tarball
+        extract(source, work)
+        kind = kind_of(work)
+        return (work, kind) if kind else _only_one(work, source)
+    raise UserError(
+        f"{source} holds no weights that can be read. Expected "
+        f"{', '.join(kind.name for kind in KINDS)}, or an archive of one"
+    )
+
+
+def _only_one(
+    directory: pathlib.Path, source: pathlib.Path
+) -> tuple[pathlib.Path, Kind]:
+    """The only source of weights below `directory`."""
+    found = list(_below(directory, _MOST_LEVELS))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UserError(
+            f"there are no weights in {source}: {files.listing(str(directory))}. "
+            f"Expected {', '.join(kind.name for kind in KINDS)}"
+        )
+    names = [str(path.relative_to(directory)) for path, _ in found]
+    raise UserError(
+        f"{source} holds several sources of weights, {listed(sorted(names))}: give one "
+        "of them"
+    )
+
+
+def _below(directory: pathlib.Path, levels: int) -> Iterator[tuple[pathlib.Path, Kind]]:
+    for path in sorted(directory.iterdir()):
+        if path.name.startswith(".") or path.is_symlink():
+            continue
+        if kind := kind_of(path):
+            yield path, kind
+        elif path.is_dir() and levels > 1:
+            yield from _below(path, levels - 1)
+
+
+def _is_pickle(path: pathlib.Path) -> bool:
+    """Whether a file is a pickle, or a zip archive with one, as PyTorch writes it."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(".pkl") for name in archive.namelist())
+    with path.open("rb") as file:
+        return file.read(1) == _PICKLE
