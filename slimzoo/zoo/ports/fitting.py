@@ -8,7 +8,7 @@ import numpy as np
 from nets.registry import Network
 from slimbase.text import counted, listed
 from slimzoo.zoo.ports import targets
-from slimzoo.zoo.ports.weights import MisfitError, Weights
+from slimzoo.zoo.ports.weights import MisfitError, Weights, WidthError
 
 # What a training keeps besides the weights: names, and ends of names.
 _STEPS = ("global_step",)
@@ -70,8 +70,9 @@ def fit(
       variables: shapes by name, as `targets.variables` returns them.
 
     Raises:
-      MisfitError: where a value is missing, has another shape or is not finite, or one
-        is left over; names them.
+      MisfitError: where a value is missing or not finite, or one is left over; names
+        them.
+      WidthError: where one has another shape.
     """
     tensors = _without_prefix(weights.tensors, variables)
     missing = [name for name in variables if name not in tensors]
@@ -156,7 +157,7 @@ def _shaped(
     elif is_kernel and (len(there), len(here)) == (4, 2) and there == (1, 1, *here):
         value = value.reshape(here)
     if value.shape != shape:
-        raise MisfitError(
+        raise WidthError(
             f"{name} has shape {list(value.shape)} in {kind}, but {list(shape)} in "
             "this network: it is of another network or width. Check --model_name and "
             "--depth_multiplier."

@@ -17,7 +17,7 @@ from slimbase import errors
 from slimbase.errors import UserError
 from slimzoo.zoo.ports import keras_models, keras_weights
 from slimzoo.zoo.ports.keras_models import FAMILIES, Family
-from slimzoo.zoo.ports.weights import MisfitError, Weights
+from slimzoo.zoo.ports.weights import MisfitError, Weights, WidthError
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _CONFIG = "config.json"
@@ -29,6 +29,7 @@ _MODULES = (
     "keras.src.applications",
 )
 _UNSAFE_CLASSES = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "FlaxLayer", "JaxLayer")
+_LAYERS = ("layers", "_layer_checkpoint_dependencies")  # As Keras 3.0 called them.
 # Of training, which is not loaded.
 _NOT_LOADED = ("compile_config", "build_config", "training_config")
 
@@ -144,20 +145,21 @@ def _with_weights(
 ) -> keras.Model:
     """The application with the weights of a file that holds nothing else."""
     with h5py.File(path) as file:
-        is_new = "layers" in file or "_layer_checkpoint_dependencies" in file
-        shapes = [s for s in _shapes(file) if s]
+        layers = next((file[name] for name in _LAYERS if name in file), None)
+        is_new = layers is not None
+        shapes = _shapes(layers or file.get("model_weights") or file)
     model = keras_models.build(family, width, None)
     features = [tuple(weight.shape) for weight in model.weights]
     top = _without(shapes, features)
     if top is None:
-        raise MisfitError(
+        raise WidthError(
             f"{path} has not the weights of {family.application} at width {width:g}, "
             f"Keras' {network.name}, by their shapes. Check --model_name and "
             "--depth_multiplier; of a model with layers of your own, save the whole "
             "model, by model.save('model.keras')"
         )
     if top:
-        model = keras_models.build(family, width, classes=top[-1][-1])
+        model = _with_top(model, family, width, top)
         if _without(shapes, [tuple(weight.shape) for weight in model.weights]) != []:
             raise MisfitError(
                 f"{path} has other layers on top than {family.application}: save the "
@@ -176,13 +178,26 @@ def _with_weights(
     return model
 
 
+def _with_top(
+    features: keras.Model, family: Family, width: float, top: list[tuple[int, ...]]
+) -> keras.Model:
+    """The application with its own top, or with a dense layer where that is another."""
+    classes = top[-1][-1]
+    if {*map(len, top)} != {1, 2} or len(top) != 2:
+        return keras_models.build(family, width, classes)
+    pooled = keras.layers.GlobalAveragePooling2D()(features.output)
+    return keras.Model(features.input, keras.layers.Dense(classes)(pooled))
+
+
 def _shapes(group: h5py.Group) -> list[tuple[int, ...]]:
+    """The shapes of all arrays of floats; dropout keeps integers, of its seed."""
     found = []
-    group.visititems(
-        lambda name, item: (
-            found.append(item.shape) if isinstance(item, h5py.Dataset) else None
-        )
-    )
+
+    def add(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+            found.append(item.shape)
+
+    group.visititems(add)
     return found
 
 

@@ -113,7 +113,10 @@ def _variables(
                 f"the layer {layer.name} has a weight {weight.name} of a kind that is "
                 f"not known of {kind}"
             )
-        yield f"{scope}/{name}", np.asarray(keras.ops.convert_to_numpy(weight))
+        value = weight.value
+        # Keras' own conversion of TensorFlow's variables is one that NumPy warns of.
+        is_tensorflow = hasattr(value, "numpy")
+        yield f"{scope}/{name}", value.numpy() if is_tensorflow else np.asarray(value)
 
 
 def _numbered(network: Network) -> Sequence[str]:

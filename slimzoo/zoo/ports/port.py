@@ -21,7 +21,7 @@ from slimbase.graph import classic_graph
 from slimzoo.model.info import ModelInfo
 from slimzoo.zoo.ports import fitting, sources, targets
 from slimzoo.zoo.ports.fitting import Fitted
-from slimzoo.zoo.ports.weights import Kind, MisfitError, Weights
+from slimzoo.zoo.ports.weights import Kind, Weights, WidthError
 
 _CHECKPOINT = "model.ckpt"
 _IMAGENET_CLASSES = (1000, 1001)  # Without and with a background class.
@@ -93,18 +93,18 @@ def _fit(
     published: PublishedCheckpoint | None,
 ) -> tuple[ModelInfo, Fitted]:
     """Reads the weights, at the first width of the network that they fit."""
-    first = None
+    errors: list[WidthError] = []
     for arguments in _widths(network, published):
         width = arguments.get("depth_multiplier", targets.own_width(network))
         try:
             weights = kind.read(path, network, width)
             info = _info(network, published, weights, arguments)
             fitted = fitting.fit(weights, network, targets.variables(info))
-        except MisfitError as error:
-            first = first or error
+        except WidthError as error:
+            errors.append(error)
         else:
             return info, fitted
-    raise first or MisfitError(f"{network.name} has no width")
+    raise errors[0]
 
 
 def _widths(

@@ -97,11 +97,20 @@ def _only_one(
             f"there are no weights in {source}: {files.listing(str(directory))}. "
             f"Expected {', '.join(kind.name for kind in KINDS)}"
         )
-    names = [str(path.relative_to(directory)) for path, _ in found]
+    names = sorted(f"{p.relative_to(directory)}{_handle(p)}" for p, _ in found)
     raise UserError(
-        f"{source} holds several sources of weights, {listed(sorted(names))}: give one "
-        "of them"
+        f"{source} holds several sources of weights, {listed(names)}: give one of them"
     )
+
+
+def _handle(path: pathlib.Path) -> str:
+    """Where a module came from, which in a cache of tensorflow_hub stands beside it."""
+    try:
+        text = path.with_name(f"{path.name}.descriptor.txt").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    handle = text.partition("\n")[0].removeprefix("Module:").strip()
+    return f" ({handle})" if handle else ""
 
 
 def _below(directory: pathlib.Path, levels: int) -> Iterator[tuple[pathlib.Path, Kind]]:

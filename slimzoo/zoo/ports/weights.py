@@ -16,6 +16,10 @@ class MisfitError(UserError):
     """A source whose weights are not those of the network, or of another width."""
 
 
+class WidthError(MisfitError):
+    """A source whose weights may be those of the network at another width."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Weights:
     """The weights of a trained network, by the names of our variables.
@@ -50,8 +54,8 @@ class Kind(NamedTuple):
       name: what it is, with an article, for messages.
       holds: whether a file or directory is of this kind, by its content.
       read: reads the weights of a network that is `width` times as wide as the widest
-        layer says, as `depth_multiplier` counts. Raises `MisfitError` if they are of
-        another network or width.
+        layer says, as `depth_multiplier` counts. Raises `WidthError` if they are of
+        another width.
     """
 
     name: str
