@@ -147,7 +147,8 @@ def _with_weights(
     with h5py.File(path) as file:
         layers = next((file[name] for name in _LAYERS if name in file), None)
         is_new = layers is not None
-        shapes = _shapes(layers or file.get("model_weights") or file)
+        weights: Any = layers or file.get("model_weights") or file
+        shapes = _shapes(weights)
     model = keras_models.build(family, width, None)
     features = [tuple(weight.shape) for weight in model.weights]
     top = _without(shapes, features)

@@ -13,7 +13,7 @@ from slimzoo.zoo.ports.keras_models import Family
 from slimzoo.zoo.ports.weights import MisfitError, Weights
 
 # From a layer's weight to our variable, by kind of layer.
-_VARIABLES: Mapping[str, Mapping[str, str]] = {
+VARIABLES: Mapping[str, Mapping[str, str]] = {
     "Conv2D": {"kernel": "weights", "bias": "biases"},
     "Dense": {"kernel": "weights", "bias": "biases"},
     "DepthwiseConv2D": {
@@ -107,7 +107,7 @@ def _variables(
 ) -> Iterator[tuple[str, np.ndarray]]:
     kind = type(layer).__name__
     for weight in layer.weights:
-        name = _VARIABLES.get(kind, {}).get(weight.name)
+        name = VARIABLES.get(kind, {}).get(weight.name)
         if name is None:
             raise MisfitError(
                 f"the layer {layer.name} has a weight {weight.name} of a kind that is "
