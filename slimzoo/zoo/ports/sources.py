@@ -11,7 +11,7 @@ from slimbase import files
 from slimbase.errors import UserError
 from slimbase.fetch import archives
 from slimbase.text import listed
-from slimzoo.zoo.ports import frozen, keras_files, saved_models
+from slimzoo.zoo.ports import frozen, keras_files, saved_models, timm_files
 from slimzoo.zoo.ports.weights import Kind
 
 # In the order in which they are tried. Another kind of source is another row.
@@ -23,10 +23,16 @@ KINDS = (
     ),
     Kind("a checkpoint", saved_models.is_checkpoint, saved_models.read_checkpoint),
     Kind("a file of Keras", keras_files.is_keras, keras_files.read),
+    Kind("a file of safetensors", timm_files.is_safetensors, timm_files.read),
     Kind("a frozen graph", frozen.is_graph, frozen.read),
 )
 
 _PICKLE = b"\x80"  # Opcode that pickles of protocol 2 and later begin with.
+# Without running what a pickle holds: PyTorch takes tensors only, or refuses.
+_CONVERSION = (
+    "safetensors.torch.save_file(torch.load(path, weights_only=True), "
+    "'model.safetensors')"
+)
 _MOST_LEVELS = 3  # A Hub cache has its modules in directories of their own.
 
 
@@ -67,11 +73,7 @@ def _find(source: pathlib.Path, work: pathlib.Path) -> tuple[pathlib.Path, Kind]
         return source, kind
     if source.is_dir():
         return _only_one(source, source)
-    if _is_pickle(source):
-        raise UserError(
-            f"{source} is a pickle, as PyTorch writes .pth and .bin: reading one runs "
-            "whatever code it holds, so it is not read. Get the weights as .safetensors"
-        )
+    _refuse_pickle(source)
     if tarfile.is_tarfile(source) or zipfile.is_zipfile(source):
         work.mkdir(parents=True)
         zipped = zipfile.is_zipfile(source)
@@ -93,6 +95,9 @@ def _only_one(
     if len(found) == 1:
         return found[0]
     if not found:
+        for path in sorted(directory.iterdir()):
+            if path.is_file():
+                _refuse_pickle(path)
         raise UserError(
             f"there are no weights in {source}: {files.listing(str(directory))}. "
             f"Expected {', '.join(kind.name for kind in KINDS)}"
@@ -121,6 +126,15 @@ def _below(directory: pathlib.Path, levels: int) -> Iterator[tuple[pathlib.Path,
             yield path, kind
         elif path.is_dir() and levels > 1:
             yield from _below(path, levels - 1)
+
+
+def _refuse_pickle(path: pathlib.Path) -> None:
+    if _is_pickle(path):
+        raise UserError(
+            f"{path} is a pickle, as PyTorch writes .pth, .pt and .bin: reading one "
+            "runs whatever code it holds, so it is not read. Get the weights as "
+            f".safetensors, or convert them with PyTorch: {_CONVERSION}"
+        )
 
 
 def _is_pickle(path: pathlib.Path) -> bool:
