@@ -6,7 +6,11 @@ from typing import Any
 from slimbase.errors import UserError
 
 # What to install for each, where slimzoo is used from a checkout.
-_PACKAGES = {"onnx": "tf2onnx onnxruntime", "openvino": "openvino"}
+_PACKAGES = {
+    "onnx": "tf2onnx onnxruntime",
+    "openvino": "openvino",
+    "safetensors": "safetensors",
+}
 
 
 def load(package: str, extra: str, wanted_by: str) -> Any:

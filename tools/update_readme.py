@@ -151,9 +151,9 @@ def _flag(field: dataclasses.Field, annotation: Any) -> list[str]:
     about = field.metadata["help"].replace("|", "\\|")
     if usage.kind(annotation) is bool:
         state = {True: "on", False: "off", None: ""}[value]
-        return [f"`--[no]{field.name}`", state, about]
+        return [f"`--[no]{usage.flag_name(field)}`", state, about]
     shown = "" if value in (None, "") else f"`{value}`"
-    return [f"`--{field.name}`", shown, about]
+    return [f"`--{usage.flag_name(field)}`", shown, about]
 
 
 def _drawing() -> str:

@@ -54,7 +54,7 @@ def define_flags(config_class: type, values: flags.FlagValues = flags.FLAGS) -> 
         least = field.metadata["at_least"]
         bound = {} if least is None else {"lower_bound": least}
         _DEFINE[usage.kind(types[field.name])](
-            field.name,
+            usage.flag_name(field),
             usage.default(field),
             field.metadata["help"],
             flag_values=values,
@@ -75,12 +75,16 @@ def read_flags(
       values: parsed flags, which win over `options`.
       options: what `read_options` has read from a file.
     """
-    given = dict(options or {})
+    options = options or {}
+    given = {}
     for field in dataclasses.fields(config_class):
-        flag = values[field.name]
-        is_default = "flag_default" not in field.metadata and field.name not in given
-        if flag.present or is_default:
-            given[field.name] = flag.value
+        name = usage.flag_name(field)
+        flag = values[name]
+        if flag.present or name not in options:
+            if flag.present or "flag_default" not in field.metadata:
+                given[field.name] = flag.value
+        else:
+            given[field.name] = options[name]
     return config_class(**{name: _at_home(value) for name, value in given.items()})
 
 

@@ -13,6 +13,7 @@ from datasets.config import ConvertConfig
 from slimbase import testing
 from slimbase.command_line import flags as cli
 from slimbase.command_line import options as config
+from slimbase.command_line import usage
 from slimbase.errors import UserError
 from slimzoo.config.evaluate import EvalConfig
 from slimzoo.config.export import ExportConfig
@@ -67,7 +68,7 @@ def test_flag_of_the_original_has_its_type_and_default(script, flag):
 @pytest.mark.parametrize("config_class", ALL_CONFIGS)
 def test_every_option_becomes_a_flag_with_a_description(config_class):
     values = defined(config_class)
-    names = {field.name for field in dataclasses.fields(config_class)}
+    names = {usage.flag_name(field) for field in dataclasses.fields(config_class)}
     assert set(values) == names
     for name in names:
         assert values[name].help.endswith("."), name

@@ -1,8 +1,9 @@
 """Fields of the dataclasses that are a command's table of options.
 
 Each command has one frozen dataclass, those of `slimzoo.config` and `datasets.config`.
-A field is an option and a flag of the same name: its annotation is the type, its
-default the default. `slimbase.command_line.flags` makes the flags.
+A field is an option and a flag of the same name (but for `option(flag=...)`): its
+annotation is the type, its default the default. `slimbase.command_line.flags` makes the
+flags.
 """
 
 import dataclasses
@@ -12,9 +13,17 @@ Size = tuple[int, int]  # Height and width in pixels; as a flag `299` or `224,32
 SIZE_HELP = "Height and width in pixels, as 224 or 224,320"
 
 
-def option(default: Any, description: str, at_least: int | None = None) -> Any:
-    """An option with its default, its description for `--help` and a bound, if any."""
-    metadata = {"help": description, "at_least": at_least}
+def option(
+    default: Any,
+    description: str,
+    at_least: int | None = None,
+    flag: str | None = None,
+) -> Any:
+    """An option with its default, its description for `--help` and a bound, if any.
+
+    `flag` is the flag's name, where no field can have it, as `from`.
+    """
+    metadata = {"help": description, "at_least": at_least, "flag": flag}
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -28,6 +28,11 @@ def kind(annotation: Any) -> type:
     return Size if annotation is Size else first
 
 
+def flag_name(field: dataclasses.Field) -> str:
+    """What the flag of an option is called."""
+    return field.metadata.get("flag") or field.name
+
+
 def default(field: dataclasses.Field) -> Any:
     """What an option is if neither a flag nor a model.json says anything."""
     return field.metadata.get("flag_default", field.default)
@@ -54,11 +59,11 @@ def groups(config_class: type) -> dict[str, list[dataclasses.Field]]:
 def spelling(field: dataclasses.Field, annotation: Any) -> str:
     """A flag as it is given, with its default, or the kind of its value."""
     if kind(annotation) is bool:
-        return f"--[no]{field.name}"
+        return f"--[no]{flag_name(field)}"
     value = default(field)
     if value is None or value == "":
         value = _VALUES[kind(annotation)]
-    return f"--{field.name}={value}"
+    return f"--{flag_name(field)}={value}"
 
 
 def text(program: str, about: str, config_class: type, operands: str = "") -> str:

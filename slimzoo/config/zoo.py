@@ -37,6 +37,12 @@ class DownloadConfig:
     depth_multiplier: float | None = option(
         None, "Width; by default the one that model_name stands for."
     )
+    source: str | None = option(
+        None,
+        "File, archive or directory to read the weights from, instead of a download: a "
+        "TensorFlow Hub module, SavedModel, frozen graph or model of Keras.",
+        flag="from",
+    )
     checkpoint_dir: str | None = option(
         None, "Where checkpoints are put, each in a directory of its own."
     )

@@ -18,7 +18,8 @@ from slimzoo.model.info import ModelInfo
 def restorer(info: ModelInfo, checkpoint: str) -> Callable[[tf.Session], None]:
     """A function that gives the graph's model variables their values in a session.
 
-    These are the moving averages if `info` says that there are some.
+    These are the moving averages if `info` says that there are some. The auxiliary
+    classifier, which only training uses, gets none if the checkpoint has none.
 
     Raises:
       UserError: when the checkpoint does not fit the network.
@@ -27,6 +28,7 @@ def restorer(info: ModelInfo, checkpoint: str) -> Callable[[tf.Session], None]:
     if info.moving_average_decay:
         average = tf.train.ExponentialMovingAverage(info.moving_average_decay)
         variables = {average.average_name(v): v for v in variables.values()}
+    variables = _without_auxiliary(variables, info.model_name, checkpoint)
     fitting = checkpoints.fitting(
         quantize.names_in(variables, checkpoints.shapes(checkpoint)),
         checkpoint,
@@ -39,6 +41,23 @@ def restorer(info: ModelInfo, checkpoint: str) -> Callable[[tf.Session], None]:
         ),
     )
     return checkpoints.restorer(fitting, checkpoint)
+
+
+def _without_auxiliary(
+    variables: Mapping[str, tf.Variable], model_name: str, checkpoint: str
+) -> dict[str, tf.Variable]:
+    """`variables` without the auxiliary classifier, if the checkpoint has none."""
+    scopes = tuple(f"{s}/" for s in NETWORKS[model_name].classifier_scopes[1:])
+    auxiliary = {name for name in variables if name.startswith(scopes)}
+    if not auxiliary or any(
+        n.startswith(scopes) for n in checkpoints.shapes(checkpoint)
+    ):
+        return dict(variables)
+    logging.info(
+        f"{checkpoint} has no auxiliary classifier, which only training uses: the "
+        "network is computed without it."
+    )
+    return {name: v for name, v in variables.items() if name not in auxiliary}
 
 
 def log_weights(info: ModelInfo, checkpoint: str) -> None:

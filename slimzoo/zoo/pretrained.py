@@ -17,6 +17,7 @@ from slimbase.fetch import archives, mirrors
 from slimzoo.config.zoo import DownloadConfig
 from slimzoo.model import checkpoints
 from slimzoo.model import info as model_info
+from slimzoo.zoo.ports import port
 
 
 def fetch(config: DownloadConfig) -> str:
@@ -33,6 +34,8 @@ def fetch(config: DownloadConfig) -> str:
     """
     if not config.checkpoint_dir:
         raise UserError("--checkpoint_dir is missing: give where to put checkpoints")
+    if config.source:
+        return _import(config, pathlib.Path(config.source))
     published = choose(config)
     directory = pathlib.Path(config.checkpoint_dir)
     target = directory / published.name
@@ -52,6 +55,25 @@ def fetch(config: DownloadConfig) -> str:
         finally:
             download.unlink(missing_ok=True)
     return checkpoints.latest(str(target)) or ""
+
+
+def _import(config: DownloadConfig, source: pathlib.Path) -> str:
+    """Makes a checkpoint of weights from elsewhere, in a directory named after them."""
+    if not config.model_name:
+        raise UserError("--model_name is missing; list_models.py lists the networks")
+    options = (
+        *(config.image_size, config.date, config.quantized),
+        config.depth_multiplier,
+    )
+    # Without these they need not be those of a published checkpoint.
+    is_published = any(option is not None for option in options)
+    published = choose(config) if is_published else None
+    name = published.name if published else f"{config.model_name}_from_{source.stem}"
+    directory = pathlib.Path(config.checkpoint_dir or "")
+    with locks.locked(directory):
+        return port.import_weights(
+            source, config.model_name, directory / name, published
+        )
 
 
 def choose(config: DownloadConfig) -> PublishedCheckpoint:

@@ -1,0 +1,1 @@
+"""Weights from elsewhere, made into checkpoints of the networks here."""
