@@ -49,8 +49,9 @@ def save_for_tensorflow_2(path, size, given=None):
     wrapped = tf.wrap_function(lambda images: network(images)[0], [spec])
     module = tf2.Module()
     module.kept = wrapped.variables
-    for variable in module.kept if given else ():
-        variable.assign(given[variable.name.removesuffix(":0")])
+    for variable in module.kept:
+        if given is not None:
+            variable.assign(given[variable.name.removesuffix(":0")])
     module.__call__ = tf2.function(wrapped, input_signature=[spec])
     tf2.saved_model.save(module, str(path))
     return {v.name.removesuffix(":0"): v.numpy() for v in module.kept}
