@@ -99,17 +99,9 @@ class ModelInfo:
         """The names of the classes, or their numbers where there are no names."""
         return self.labels or tuple(map(str, range(self.num_classes or 0)))
 
-    def write(self, directory: str, fetched: Mapping[str, str] | None = None) -> None:
-        """Writes model.json into `directory`.
-
-        Args:
-          directory: the checkpoint's.
-          fetched: where the weights come from, for people to read: `url`, `sha256`.
-        """
-        content = dataclasses.asdict(self)
-        if fetched:
-            content["fetched"] = dict(fetched)
-        files.write_json(pathlib.Path(directory) / FILE_NAME, content)
+    def write(self, directory: str) -> None:
+        """Writes model.json into `directory`."""
+        files.write_json(pathlib.Path(directory) / FILE_NAME, dataclasses.asdict(self))
 
 
 FIELDS = frozenset(field.name for field in dataclasses.fields(ModelInfo))

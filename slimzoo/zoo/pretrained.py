@@ -4,7 +4,7 @@ import itertools
 import pathlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from absl import logging
 
@@ -14,23 +14,18 @@ from nets.published import PublishedCheckpoint
 from nets.registry import Network
 from slimbase import files, locks
 from slimbase.errors import UserError
-from slimbase.fetch import archives, checksums, mirrors
-from slimbase.fetch.download import UnavailableError
+from slimbase.fetch import archives, mirrors
 from slimzoo.config.zoo import DownloadConfig
 from slimzoo.model import checkpoints
 from slimzoo.model import info as model_info
-from slimzoo.zoo import addresses
-from slimzoo.zoo.addresses import Address
 from slimzoo.zoo.ports import port
 
 
 def fetch(config: DownloadConfig) -> str:
     """Makes a published checkpoint ready, unless it is there already.
 
-    The checkpoint gets a directory of its own in `checkpoint_dir`, with a model.json,
-    which has the address and the SHA-256 of what was fetched. The directory is there
-    whole or not at all. Addresses are tried in turn; a warning says which one gave
-    something in place of the published file.
+    The checkpoint gets a directory of its own in `checkpoint_dir`, with a model.json.
+    The directory is there whole or not at all.
 
     Returns:
       The path of the checkpoint, as `--checkpoint_path` takes it.
@@ -43,82 +38,24 @@ def fetch(config: DownloadConfig) -> str:
     if config.source:
         return _import(config, pathlib.Path(config.source))
     published = choose(config)
-    wanted = [
-        address
-        for address in addresses.addresses(published)
-        # Who names a date wants no weights of another.
-        if address.has_the_weights or not config.date
-    ]
     directory = pathlib.Path(config.checkpoint_dir)
+    target = directory / published.name
     with locks.locked(directory):
-        for name in dict.fromkeys(address.directory for address in wanted):
-            if found := checkpoints.latest(str(directory / name)):
-                logging.info("%s is there already.", found)
-                return found
-            if (directory / name).exists():
-                raise UserError(
-                    f"there is no checkpoint in {directory / name}: "
-                    f"{files.listing(str(directory / name))}. Move it away to get it "
-                    "anew."
-                )
-        return _get(published, wanted, directory, config)
-
-
-def _get(
-    published: PublishedCheckpoint,
-    wanted: Sequence[Address],
-    directory: pathlib.Path,
-    config: DownloadConfig,
-) -> str:
-    """Makes a checkpoint of what the first address gives that has something."""
-    reasons = []
-    for address in wanted:
-        target = directory / address.directory
-        download = directory / f".{address.directory}{address.suffix}"
-        try:
-            file = mirrors.fetch(
-                address.url,
-                download,
-                config.mirror,
-                md5=address.md5,
-                name=address.name,
-                advise=len(wanted) == 1,
+        if found := checkpoints.latest(str(target)):
+            logging.info("%s is there already.", found)
+            return found
+        if target.exists():
+            raise UserError(
+                f"there is no checkpoint in {target}: {files.listing(str(target))}. "
+                "Move it away to get it anew."
             )
-        except UnavailableError as error:
-            if len(wanted) == 1:
-                raise
-            reasons.append(str(error))
-            if not mirrors.chosen(config.mirror):
-                logging.warning(f"{str(error).rstrip('.')}; trying the next address")
-            continue
+        download = directory / f".{published.name}.tar.gz"
+        archive = mirrors.fetch(published.url, download, config.mirror)
         try:
-            _unpack(file, target, published, address)
+            _unpack(archive, target, published)
         finally:
             download.unlink(missing_ok=True)
-        if address.note:
-            logging.warning(f"{target} has {address.note}: {address.url}")
-        return checkpoints.latest(str(target)) or ""
-    raise UnavailableError(_by_hand(published, wanted, reasons, config))
-
-
-def _by_hand(
-    published: PublishedCheckpoint,
-    wanted: Sequence[Address],
-    reasons: Sequence[str],
-    config: DownloadConfig,
-) -> str:
-    """What to do when no address gives anything."""
-    where = mirrors.chosen(config.mirror) or f"its {len(wanted)} addresses"
-    lines = [
-        f"{published.name} cannot be had from {where}. The first failure was: "
-        f"{reasons[0]}",
-        "What a browser gets from one of these addresses will do:",
-        *(f"  {address.url}" for address in wanted),
-        f"Give it to download_checkpoint.py --model_name={published.network} as "
-        f"--from=FILE, or put it into a directory, below the host and path of its "
-        f"address, and name that by --mirror or {mirrors.VARIABLE}.",
-    ]
-    return "\n".join(lines)
+    return checkpoints.latest(str(target)) or ""
 
 
 def _import(config: DownloadConfig, source: pathlib.Path) -> str:
@@ -219,24 +156,17 @@ def _overview(found: Iterable[PublishedCheckpoint]) -> Iterator[str]:
 
 
 def _unpack(
-    file: pathlib.Path,
-    target: pathlib.Path,
-    published: PublishedCheckpoint,
-    address: Address,
+    archive: pathlib.Path, target: pathlib.Path, published: PublishedCheckpoint
 ) -> None:
-    """Makes `target` of what was fetched: a checkpoint with model.json, or nothing."""
-    fetched = {"url": address.url, "sha256": checksums.sha256(file)}
-    if address.kind != "checkpoint":
-        port.import_weights(file, published.network, target, published, fetched=fetched)
-        return
+    """Unpacks an archive into `target`, which is there whole or not at all."""
     work = target.with_name(f".{target.name}.unpacking")
     shutil.rmtree(work, ignore_errors=True)  # Of a process that was killed.
     try:
         work.mkdir()
-        archives.extract_tarball(file, work)
-        checkpoint = _checkpoint_in(work, file)
+        archives.extract_tarball(archive, work)
+        checkpoint = _checkpoint_in(work, archive)
         checkpoints.shapes(str(checkpoint))  # Raises an error if it cannot be read.
-        _info(published).write(str(checkpoint.parent), fetched=fetched)
+        _info(published).write(str(checkpoint.parent))
         state = f'model_checkpoint_path: "{checkpoint.relative_to(work)}"\n'
         (work / "checkpoint").write_text(state, "utf-8")
         work.rename(target)

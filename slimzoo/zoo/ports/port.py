@@ -32,7 +32,6 @@ def import_weights(
     model_name: str,
     target: pathlib.Path,
     published: PublishedCheckpoint | None = None,
-    fetched: Mapping[str, str] | None = None,
 ) -> str:
     """Makes an ordinary checkpoint, with a model.json, of weights from elsewhere.
 
@@ -47,7 +46,6 @@ def import_weights(
       published: facts about the checkpoint, where it is a published one; else they are
         the network's own, and those that the source says: the size of its input and
         the number of classes.
-      fetched: where `source` was fetched from, for model.json: `url`, `sha256`.
 
     Returns:
       The path of the checkpoint.
@@ -72,7 +70,7 @@ def import_weights(
         for note in fitted.notes:
             logging.info(note)
         _save(fitted.values, work / _CHECKPOINT)
-        info.write(str(work), fetched)
+        info.write(str(work))
         state = f'model_checkpoint_path: "{_CHECKPOINT}"\n'
         (work / "checkpoint").write_text(state, "utf-8")
         work.rename(target)
