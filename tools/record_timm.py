@@ -16,6 +16,7 @@ import json
 import pathlib
 import unittest.mock
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import timm
@@ -95,10 +96,20 @@ def _padding_not_counted() -> Iterator[None]:
     """Average pools as TensorFlow has them: padding does not count."""
     pool = torch.nn.functional.avg_pool2d
 
-    def plain(x, kernel_size, stride=None, padding=0, *others, **arguments):
+    def plain(
+        x: torch.Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        *others: Any,
+        **arguments: Any,
+    ) -> torch.Tensor:
+        del others, arguments  # ceil_mode, which none sets, and count_include_pad.
         return pool(x, kernel_size, stride, padding, count_include_pad=False)
 
-    def padded_by_hand(self, x):
+    def padded_by_hand(
+        self: pool2d_same.AvgPool2dSame, x: torch.Tensor
+    ) -> torch.Tensor:
         # The average with zeros, divided by the share that is in the picture.
         window = self.kernel_size, self.stride
         ones = pool2d_same.pad_same(torch.ones_like(x), *window)

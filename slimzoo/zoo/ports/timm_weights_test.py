@@ -122,8 +122,20 @@ def test_logits_of_the_smallest(tmp_path):
     check_logits(tmp_path, SMALLEST)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("architecture", [name for name in RECORD if name != SMALLEST])
+LARGEST = ("nasnetalarge", "pnasnet5large")
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.release if name in LARGEST else pytest.mark.slow,
+        )
+        for name in RECORD
+        if name != SMALLEST
+    ],
+)
 def test_logits(tmp_path, architecture):
     check_logits(tmp_path, architecture)
 
@@ -191,20 +203,24 @@ def test_networks_without_a_port_are_refused(tmp_path):
         imported(tmp_path, {"a": np.zeros(1, np.float32)}, None, "lenet")
 
 
-def test_without_a_configuration_it_is_said_what_is_assumed(tmp_path, caplog):
-    caplog.set_level("INFO", "absl")
-    background = np.zeros([1, 1024], np.float32)
+def test_without_a_configuration_it_is_said_what_is_assumed(tmp_path):
+    source = save(tmp_path / "there", values(SMALLEST), None)
+    found = timm_files.read(source / "model.safetensors", NETWORKS[NAME], 1.0)
+    assert found.image_size is None
+    assert "there is no config.json beside model.safetensors" in found.differences[0]
+
+
+@pytest.mark.slow
+def test_a_background_class_is_the_first_of_1001(tmp_path):
     tensors = values(SMALLEST)
     for name in ("classifier.weight", "classifier.bias"):
-        rows = tensors[name]
-        tensors[name] = np.concatenate(
-            [background[:, : rows[:1].size].reshape(1, *rows.shape[1:]), rows]
-        )
-    path = imported(tmp_path, tensors, None)
+        zeros = np.zeros_like(tensors[name][:1])
+        tensors[name] = np.concatenate([zeros, tensors[name]])
+    record = config(SMALLEST)
+    record["pretrained_cfg"]["label_offset"] = 1
+    path = imported(tmp_path, tensors, record)
     facts = model_info.beside(path)
     assert (facts["num_classes"], facts["labels_offset"]) == (1001, 0)
-    assert facts["image_size"] == (224, 224)
-    assert "there is no config.json beside model.safetensors" in caplog.text
 
 
 def test_another_epsilon_is_made_up_for(tmp_path, caplog):
