@@ -90,11 +90,7 @@ def test_every_name_has_its_place(architecture):
     check_names(architecture)
 
 
-def tolerance(architecture):
-    """Of the greatest logit; gates of MobileNet v3 are 0.16667 of relu6 here."""
-    if "minimal" in architecture or "mobilenet" not in architecture:
-        return 2e-5
-    return 1e-3
+TOLERANCE = 2e-5  # Of the greatest logit.
 
 
 def check_logits(tmp_path, architecture):
@@ -105,17 +101,12 @@ def check_logits(tmp_path, architecture):
     assert (facts["num_classes"], facts["labels_offset"]) == (1000, 1)
     assert facts["image_size"] == (record["image_size"],) * 2
     found = logits_of(path, record["image_size"])[timm_values.RECORDED_CLASSES]
-    without = np.array(record["logits_without_padding_counted"])
-    as_timm = np.array(record["logits"])
-    most = tolerance(architecture) * abs(without).max()
-    assert abs(found - without).max() <= most
-    # Where timm counts padding, logits are others: that is what the note says.
-    counts = any("counts the zeros" in d for d in differences(architecture))
-    assert (abs(found - as_timm).max() > 100 * most) == counts
-
-
-def differences(architecture):
-    return timm_models.MODELS[ours(architecture)].differences
+    as_here, as_timm = np.array(record["logits_as_here"]), np.array(record["logits"])
+    most = TOLERANCE * abs(as_here).max()
+    assert abs(found - as_here).max() <= most
+    # Where timm computes otherwise, a note says so.
+    differs = abs(as_timm - as_here).max() > most
+    assert differs == bool(timm_models.MODELS[ours(architecture)].differences)
 
 
 def test_logits_of_the_smallest(tmp_path):
