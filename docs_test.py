@@ -1,5 +1,6 @@
 """The pages: their links, and the flags that they name. docs_run_test.py runs them."""
 
+import dataclasses
 import pathlib
 import re
 import typing
@@ -25,9 +26,11 @@ SCRIPTS = sorted(markdown.ROOT.glob("scripts/*sh"))
 def known_flags():
     found = {"help", "config"}
     for config in COMMANDS.values():
-        for name, annotation in typing.get_type_hints(config).items():
+        types = typing.get_type_hints(config)
+        for field in dataclasses.fields(config):
+            name = usage.flag_name(field)
             found.add(name)
-            if usage.kind(annotation) is bool:
+            if usage.kind(types[field.name]) is bool:
                 found.add(f"no{name}")
     return found
 
@@ -66,7 +69,8 @@ def test_every_flag_is_documented():
     for command, config in COMMANDS.items():
         for fields in usage.groups(config).values():
             for field in fields:
-                assert field.name in listed, f"{command} --{field.name}"
+                flag = usage.flag_name(field)
+                assert flag in listed, f"{command} --{flag}"
 
 
 def test_every_page_can_be_reached():

@@ -20,6 +20,7 @@ _MAKERS = {
     "Registry",  # Gives it when a name is not known.
     # Subclasses of UserError.
     *("DamagedError", "ForbiddenError", "NotFoundError", "UnavailableError"),
+    *("MisfitError", "WidthError"),
 }
 # Where ValueError reaches users; elsewhere it becomes a part of another message.
 _API = ("nets/", "preprocessing/", "deployment/")

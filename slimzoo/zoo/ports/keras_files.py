@@ -129,14 +129,17 @@ def _load(
             )
             return model
         except Exception as error:  # Keras raises all sorts.
-            why = f"Keras cannot load {path}: {errors.reason(str(error))}"
+            why = errors.reason(str(error))
             if zipped:
                 raise UserError(
-                    f"{why}. If another release of Keras wrote it, save its weights "
+                    f"Keras cannot load {path}: {why}. If another release of Keras wrote it, save its weights "
                     "alone there, by model.save_weights('model.weights.h5')"
                 ) from error
     # It fails to read its own HDF5 files of MobileNet v3 and some of Keras 2.
-    logging.info(f"{why}. Its weights are read without its layers.")
+    logging.info(
+        f"Keras cannot load the layers of {path}: {why}. Its weights are put into a "
+        f"new {family.application}."
+    )
     return _with_weights(path, network, family, width)
 
 

@@ -110,8 +110,8 @@ def _variables(
         name = VARIABLES.get(kind, {}).get(weight.name)
         if name is None:
             raise MisfitError(
-                f"the layer {layer.name} has a weight {weight.name} of a kind that is "
-                f"not known of {kind}"
+                f"the layer {layer.name} has a weight {weight.name} which no {kind} "
+                "of an application has. Save the application alone"
             )
         value = weight.value
         # Keras' own conversion of TensorFlow's variables is one that NumPy warns of.

@@ -45,6 +45,8 @@ def as_keras_takes_them(name, pictures):
 
 def padded_as_here(model):
     """`model` with pools that are padded SAME in place of zeros before them."""
+    if not model.name.startswith(("resnet", "nasnet", "NASNet")):
+        return model
     pools = ("pool1_pool", "reduction_left2", "reduction_left3", "reduction_right5")
 
     def clone(layer):
