@@ -60,7 +60,14 @@ def logits_of(checkpoint, size):
         return network.logits(timm_values.pictures(size))[0]
 
 
-def check_names(architecture):
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        pytest.param(name, marks=() if name == SMALLEST else pytest.mark.slow)
+        for name in RECORD
+    ],
+)
+def test_every_name_has_its_place(architecture):
     network = NETWORKS[ours(architecture)]
     variables = timm_files.variables(network)
     model = timm_models.MODELS[network.name]
@@ -79,34 +86,7 @@ def check_names(architecture):
     assert any("num_batches_tracked are left out" in note for note in notes)
 
 
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        pytest.param(name, marks=() if name == SMALLEST else pytest.mark.slow)
-        for name in RECORD
-    ],
-)
-def test_every_name_has_its_place(architecture):
-    check_names(architecture)
-
-
 TOLERANCE = 2e-5  # Of the greatest logit.
-
-
-def check_logits(tmp_path, architecture):
-    record = RECORD[architecture]
-    source = save(tmp_path / "there", values(architecture), config(architecture))
-    path = port.import_weights(source, ours(architecture), tmp_path / "here")
-    facts = model_info.beside(path)
-    assert (facts["num_classes"], facts["labels_offset"]) == (1000, 1)
-    assert facts["image_size"] == (record["image_size"],) * 2
-    found = logits_of(path, record["image_size"])[timm_values.RECORDED_CLASSES]
-    as_here, as_timm = np.array(record["logits_as_here"]), np.array(record["logits"])
-    most = TOLERANCE * abs(as_here).max()
-    assert abs(found - as_here).max() <= most
-    # Where timm computes otherwise, a note says so.
-    differs = abs(as_timm - as_here).max() > most
-    assert differs == bool(timm_models.MODELS[ours(architecture)].differences)
 
 
 LARGEST = ("nasnetalarge", "pnasnet5large")
@@ -123,7 +103,19 @@ LARGEST = ("nasnetalarge", "pnasnet5large")
     ],
 )
 def test_logits(tmp_path, architecture):
-    check_logits(tmp_path, architecture)
+    record = RECORD[architecture]
+    source = save(tmp_path / "there", values(architecture), config(architecture))
+    path = port.import_weights(source, ours(architecture), tmp_path / "here")
+    facts = model_info.beside(path)
+    assert (facts["num_classes"], facts["labels_offset"]) == (1000, 1)
+    assert facts["image_size"] == (record["image_size"],) * 2
+    found = logits_of(path, record["image_size"])[timm_values.RECORDED_CLASSES]
+    as_here, as_timm = np.array(record["logits_as_here"]), np.array(record["logits"])
+    most = TOLERANCE * abs(as_here).max()
+    assert abs(found - as_here).max() <= most
+    # Where timm computes otherwise, a note says so.
+    differs = abs(as_timm - as_here).max() > most
+    assert differs == bool(timm_models.MODELS[ours(architecture)].differences)
 
 
 # What is refused, and what is reported.
