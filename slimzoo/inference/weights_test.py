@@ -4,6 +4,7 @@ import logging
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+import tf_slim as slim
 
 from slimbase.errors import UserError
 from slimbase.graph import classic_graph
@@ -119,3 +120,26 @@ def test_end_point_is_chosen_by_name():
     for name in ("global_pol", "cells"):
         with pytest.raises(UserError, match=f"--end_point={name} .*global_pool"):
             weights.choose_end_point(end_points, name)
+
+
+def test_auxiliary_classifier_may_be_missing(write_checkpoint, caplog):
+    caplog.set_level(logging.INFO, "absl")
+    kept, auxiliary = "InceptionV3/Conv/weights", "InceptionV3/AuxLogits/weights"
+    info = dataclasses.replace(INFO, model_name="inception_v3")
+
+    def restore(checkpoint):
+        with classic_graph(), tf.Session() as session:
+            found = [slim.model_variable(n, [2]) for n in (kept, auxiliary)]
+            session.run(tf.global_variables_initializer())
+            weights.restorer(info, checkpoint)(session)
+            return session.run(found)
+
+    [value, _] = restore(write_checkpoint({kept: [1, 2]}))
+    assert value.tolist() == [1, 2]
+    assert "has no auxiliary classifier, which only training uses" in caplog.text
+    caplog.clear()
+    complete = {kept: [1, 2], auxiliary: [3, 4]}
+    assert restore(write_checkpoint(complete))[1].tolist() == [3, 4]
+    assert "auxiliary" not in caplog.text
+    with pytest.raises(UserError, match=f"first {kept}"):
+        restore(write_checkpoint({auxiliary: [3, 4]}))

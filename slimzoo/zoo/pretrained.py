@@ -2,6 +2,7 @@
 
 import itertools
 import pathlib
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 
@@ -68,7 +69,8 @@ def _import(config: DownloadConfig, source: pathlib.Path) -> str:
     # Without these they need not be those of a published checkpoint.
     is_published = any(option is not None for option in options)
     published = choose(config) if is_published else None
-    name = published.name if published else f"{config.model_name}_from_{source.stem}"
+    stem = re.sub(r"(\.tar\.gz|\.weights\.h5|\.[A-Za-z]\w*)$", "", source.name)
+    name = published.name if published else f"{config.model_name}_from_{stem}"
     directory = pathlib.Path(config.checkpoint_dir or "")
     with locks.locked(directory):
         return port.import_weights(

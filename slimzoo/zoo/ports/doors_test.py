@@ -1,6 +1,7 @@
 """The published MobileNet v1 0.25 in each format, and the photos it is measured on."""
 
 import tarfile
+from typing import Any
 
 import keras
 import pytest
@@ -49,9 +50,8 @@ def frozen(checkpoint, path):
 
 def keras_h5(checkpoint, path):
     family = keras_models.FAMILIES[NAME]
-    model = keras.applications.MobileNet(
-        input_shape=(128, 128, 3), alpha=0.25, weights=None, classes=1001
-    )
+    arguments: dict[str, Any] = {"weights": None, "classes": 1001, "alpha": 0.25}
+    model = keras.applications.MobileNet(input_shape=(128, 128, 3), **arguments)
     ours = values(checkpoint)
     for layer in model.layers:
         for weight in layer.weights:

@@ -1,5 +1,6 @@
 """Files of Keras: whole models and weights alone, in each of its formats."""
 
+import dataclasses
 import json
 import pathlib
 import tempfile
@@ -14,6 +15,7 @@ from absl import logging
 
 from nets.registry import Network
 from slimbase import errors
+from slimbase.command_line.options import Size
 from slimbase.errors import UserError
 from slimzoo.zoo.ports import keras_models, keras_weights
 from slimzoo.zoo.ports.keras_models import FAMILIES, Family
@@ -66,10 +68,11 @@ def read(path: pathlib.Path, network: Network, width: float) -> Weights:
         config = _config(path)
         if config is None:
             model = _with_weights(path, network, family, width)
-        else:
-            _check(config, path)
-            model = _load(path, network, family, width)
-        return keras_weights.of_model(model, network, family)
+            return keras_weights.of_model(model, network, family)
+        _check(config, path)
+        model = _load(path, network, family, width)
+        weights = keras_weights.of_model(model, network, family)
+        return dataclasses.replace(weights, image_size=_image_size(config))
 
 
 def _config(path: pathlib.Path) -> Any:
@@ -113,6 +116,18 @@ def _parts(config: Any) -> Iterator[dict[str, Any]]:
             yield from _parts(value)
 
 
+def _image_size(config: Any) -> Size | None:
+    """Height and width of a model's input; None where it takes any."""
+    for part in _parts(config):
+        inner = part.get("config")
+        if part["class_name"] == "InputLayer" and isinstance(inner, dict):
+            shape = inner.get("batch_shape") or inner.get("batch_input_shape")
+            if isinstance(shape, list) and len(shape) == 4 and None not in shape[1:3]:
+                return int(shape[1]), int(shape[2])
+            return None
+    return None
+
+
 def _load(
     path: pathlib.Path, network: Network, family: Family, width: float
 ) -> keras.Model:
@@ -132,8 +147,9 @@ def _load(
             why = errors.reason(str(error))
             if zipped:
                 raise UserError(
-                    f"Keras cannot load {path}: {why}. If another release of Keras wrote it, save its weights "
-                    "alone there, by model.save_weights('model.weights.h5')"
+                    f"Keras cannot load {path}: {why}. If another release of Keras "
+                    "wrote it, save its weights alone there, by "
+                    "model.save_weights('model.weights.h5')"
                 ) from error
     # It fails to read its own HDF5 files of MobileNet v3 and some of Keras 2.
     logging.info(
