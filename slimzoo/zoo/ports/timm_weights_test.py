@@ -46,7 +46,9 @@ def config(architecture, **changed):
 
 def save(directory, tensors, record):
     """Writes what timm publishes. `record` None: without a configuration."""
-    library = pytest.importorskip("safetensors.numpy", reason="reads .safetensors")
+    library = pytest.importorskip(
+        "safetensors.numpy", reason="the extra safetensors is not installed"
+    )
     directory.mkdir()
     library.save_file(tensors, directory / "model.safetensors", {"format": "pt"})
     if record is not None:
@@ -87,8 +89,6 @@ def test_every_name_has_its_place(architecture):
 
 
 TOLERANCE = 2e-5  # Of the greatest logit.
-
-
 LARGEST = ("nasnetalarge", "pnasnet5large")
 
 
@@ -240,7 +240,7 @@ def test_scales_that_slim_lacks_are_multiplied_into_the_kernel():
 
 
 def test_damaged_files_are_refused(tmp_path):
-    pytest.importorskip("safetensors", reason="reads .safetensors")
+    pytest.importorskip("safetensors", reason="the extra safetensors is not installed")
     path = tmp_path / "model.safetensors"
     path.write_bytes((20).to_bytes(8, "little") + b'{"a": {"dtype": "F32"' + b"x" * 9)
     with pytest.raises(UserError, match=r"cannot be read as safetensors: .*get it"):
