@@ -16,6 +16,7 @@ import json
 import pathlib
 import unittest.mock
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import timm
@@ -69,17 +70,18 @@ def _record(
     pictures = torch.from_numpy(timm_values.pictures(size).transpose(0, 3, 1, 2).copy())
     with torch.inference_mode():
         logits = _logits(model, pictures)
-        with _padding_not_counted():
-            without = _logits(model, pictures)
+        with _as_here():
+            as_here = _logits(model, pictures)
     if directory is not None:
         _write(directory / name, model, size)
-    print(name, size, float(abs(without).max()), float(abs(logits - without).max()))
+    difference = float(abs(logits - as_here).max())
+    print(f"{name}: logits differ by {difference:.3g} of {abs(as_here).max():.3g}")
     return {
         "image_size": size,
         "scaled": "inception" not in name,
         "shapes": timm_values.packed(shapes),
         "logits": [round(float(v), 6) for v in logits],
-        "logits_without_padding_counted": [round(float(v), 6) for v in without],
+        "logits_as_here": [round(float(v), 6) for v in as_here],
     }
 
 
@@ -91,22 +93,40 @@ def _logits(model: torch.nn.Module, pictures: torch.Tensor) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _padding_not_counted() -> Iterator[None]:
-    """Average pools as TensorFlow has them: padding does not count."""
+def _as_here() -> Iterator[None]:
+    """What our networks compute otherwise with the same weights.
+
+    Padding does not count in average pools, and a gate is 0.16667 of relu6.
+    """
     pool = torch.nn.functional.avg_pool2d
 
-    def plain(x, kernel_size, stride=None, padding=0, *others, **arguments):
+    def plain(
+        x: torch.Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        *others: Any,
+        **arguments: Any,
+    ) -> torch.Tensor:
+        del others, arguments  # ceil_mode, which none sets, and count_include_pad.
         return pool(x, kernel_size, stride, padding, count_include_pad=False)
 
-    def padded_by_hand(self, x):
+    def padded_by_hand(
+        self: pool2d_same.AvgPool2dSame, x: torch.Tensor
+    ) -> torch.Tensor:
         # The average with zeros, divided by the share that is in the picture.
         window = self.kernel_size, self.stride
         ones = pool2d_same.pad_same(torch.ones_like(x), *window)
         return pool(pool2d_same.pad_same(x, *window), *window) / pool(ones, *window)
 
+    def gate(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+        del inplace
+        return torch.nn.functional.relu6(x + 3) * 0.16667
+
     patch = unittest.mock.patch.object
     with (
         patch(torch.nn.functional, "avg_pool2d", plain),
+        patch(torch.nn.functional, "hardsigmoid", gate),
         patch(pool2d_same.AvgPool2dSame, "forward", padded_by_hand),
     ):
         yield

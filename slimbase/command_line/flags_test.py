@@ -18,6 +18,7 @@ from slimbase.errors import UserError
 from slimzoo.config.evaluate import EvalConfig
 from slimzoo.config.export import ExportConfig
 from slimzoo.config.train import TrainConfig
+from slimzoo.config.zoo import DownloadConfig
 from tools.update_readme import COMMANDS
 
 HERE = pathlib.Path(__file__).parent
@@ -294,6 +295,19 @@ def options_of(tmp_path, text):
     path = tmp_path / "options.yaml"
     path.write_text(text)
     return cli.read_options(str(path), TrainConfig)
+
+
+def test_flags_may_be_named_otherwise_than_their_field():
+    """`from` is no name that a field can have."""
+    assert read(DownloadConfig, "--from=a").source == "a"
+    values = defined(DownloadConfig)
+    assert "source" not in values
+    values(["program"])
+    assert cli.read_flags(DownloadConfig, values, {"from": "b"}).source == "b"
+    values(["program", "--from=c"])
+    assert cli.read_flags(DownloadConfig, values, {"from": "b"}).source == "c"
+    [field] = [f for f in dataclasses.fields(DownloadConfig) if f.name == "source"]
+    assert usage.spelling(field, str) == "--from=TEXT"
 
 
 def test_options_from_a_file_give_way_to_flags(tmp_path):

@@ -40,7 +40,8 @@ class DownloadConfig:
     source: str | None = option(
         None,
         "File, archive or directory to read the weights from, instead of a download: a "
-        "TensorFlow Hub module, SavedModel, frozen graph or model of Keras.",
+        "TensorFlow Hub module, SavedModel, frozen graph, model of Keras or "
+        ".safetensors of timm.",
         flag="from",
     )
     checkpoint_dir: str | None = option(

@@ -38,8 +38,8 @@ def import_weights(
     What differs, was changed and is missing is logged.
 
     Args:
-      source: a TensorFlow Hub module, SavedModel, frozen graph, checkpoint or file of
-        Keras, or an archive or directory with one of them.
+      source: a TensorFlow Hub module, SavedModel, frozen graph, checkpoint, file of
+        Keras or .safetensors of timm, or an archive or directory with one of them.
       model_name: the network.
       target: the checkpoint's directory, which must not be there yet; it is there whole
         or not at all.

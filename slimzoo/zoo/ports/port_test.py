@@ -8,8 +8,10 @@ import tensorflow.compat.v1 as tf
 from nets import nets_factory
 from slimbase.errors import UserError
 from slimbase.graph import classic_graph
+from slimzoo.config.zoo import DownloadConfig
 from slimzoo.model import checkpoints
 from slimzoo.model import info as model_info
+from slimzoo.zoo import pretrained
 from slimzoo.zoo.ports import port
 
 NAME = "mobilenet_v1_025"
@@ -98,3 +100,19 @@ def test_other_networks_and_places_are_refused(saved, tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match="is there already"):
         port.import_weights(saved / "module", NAME, tmp_path)
+
+
+def test_command_names_the_directory_after_network_and_source(saved, tmp_path):
+    options = {"source": str(saved / "frozen.pb"), "checkpoint_dir": str(tmp_path)}
+    path = pretrained.fetch(DownloadConfig(**options, model_name=NAME))
+    assert path == f"{tmp_path}/{NAME}_from_frozen/model.ckpt"
+    with pytest.raises(UserError, match="is there already"):
+        pretrained.fetch(DownloadConfig(**options, model_name=NAME))
+    facts = {"model_name": NAME, "image_size": 128, "date": "2018-08-02"}
+    path = pretrained.fetch(DownloadConfig(**options, **facts))
+    assert path == f"{tmp_path}/mobilenet_v1_0.25_128_2018_08_02/model.ckpt"
+    assert model_info.beside(path)["image_size"] == (128, 128)
+    with pytest.raises(UserError, match="--model_name is missing"):
+        pretrained.fetch(DownloadConfig(**options))
+    with pytest.raises(UserError, match="--checkpoint_dir is missing"):
+        pretrained.fetch(DownloadConfig(source="x", model_name=NAME))

@@ -72,12 +72,14 @@ def read(path: pathlib.Path, network: Network, width: float) -> Weights:
 def _tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     library = extras.load("safetensors.numpy", "safetensors", f"--from={path}")
     try:
-        tensors = library.load_file(path)
+        return library.load_file(path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # Of its own kinds, and KeyError for a dtype.
-        raise UserError(f"{path} is damaged: {error}. Get it again") from error
-    return tensors
+    except Exception as error:  # Of its own kinds, and others for unknown types.
+        raise UserError(
+            f"{path} cannot be read as safetensors: {error}. It is damaged, or of a "
+            "type that NumPy lacks: get it again, or save it as float32"
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)
