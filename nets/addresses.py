@@ -14,6 +14,7 @@ ORIGINAL = "original"
 HUB = "Hub"
 KERAS = "Keras"
 TIMM = "timm"
+KINDS = (ORIGINAL, HUB, KERAS, TIMM)  # In the order of trial.
 
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 _KERNELS = "weights_tf_dim_ordering_tf_kernels"

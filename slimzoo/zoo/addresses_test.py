@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import json
 import pathlib
+import re
 import threading
 
 import keras
@@ -18,6 +19,7 @@ from nets.addresses import Address
 from slimbase.errors import UserError
 from slimbase.fetch import mirrors
 from slimzoo.config.zoo import DownloadConfig
+from slimzoo.zoo import pretrained
 
 # Keras' own arrays, when it saves.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -79,7 +81,9 @@ def test_third_address_is_taken_where_two_are_gone(
     checkpoint = capsys.readouterr().out.strip()
 
     first, second, took = [
-        r.getMessage() for r in caplog.records if r.levelname == "WARNING"
+        r.getMessage()
+        for r in caplog.records
+        if r.module == "pretrained" and r.levelname == "WARNING"
     ]
     assert first == f"original: {url}/first.tgz is gone (403)."
     assert second == f"Hub: {url}/second.tar.gz is gone (404)."
@@ -131,3 +135,13 @@ def test_mirrored_file_of_a_common_name_must_be_in_its_folder(
     (tmp_path / "1.tar.gz").write_bytes(b"of another network")
     with pytest.raises(UserError, match=r"the mirror does not have https://a\.org"):
         download_checkpoint.main(_config(tmp_path, mirror=str(tmp_path)))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/own_pictures.md"])
+def test_walks_begin_with_weights_of_two_places(page):
+    text = pathlib.Path(__file__).parents[2].joinpath(page).read_text("utf-8")
+    command = text.partition("download_checkpoint.py ")[2].partition(")")[0]
+    given = dict(re.findall(r"--(\w+)=(\S+)", command))
+    given["image_size"] = int(given["image_size"])
+    chosen = pretrained.choose(DownloadConfig(**given))
+    assert len(addresses.kinds(chosen)) >= 2
