@@ -1,4 +1,7 @@
-r"""Lists networks: size, parameters, multiply-adds, accuracy, preprocessing.
+r"""Lists networks: size, parameters, multiply-adds, accuracy, preprocessing, weights.
+
+The last column has the initials of the places that have the weights: O for the
+original archive, H for TensorFlow Hub, K for Keras, T for timm.
 
 python list_models.py
 python list_models.py --format=csv 'mobilenet*' 'resnet_v2_*'

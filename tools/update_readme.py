@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from datasets.config import BuildImagenetConfig, ConvertConfig
+from nets import addresses
 from nets.published import PublishedCheckpoint
 from preprocessing.preprocessing_factory import RECIPES
 from slimbase.command_line import usage
@@ -67,7 +68,7 @@ def _checkpoints() -> str:
     rows = [_cells(c) for network in networks.find() for c in network.checkpoints]
     titles = [
         *("network", "width", "size", "date", "bits", "top-1", "top-5"),
-        *("classes", "preprocessing", "archive"),
+        *("classes", "preprocessing", "archive", "also from"),
     ]
     return tables.markdown([titles, *rows], numeric=[1, 2, 4, 5, 6, 7])
 
@@ -84,6 +85,7 @@ def _cells(checkpoint: PublishedCheckpoint) -> list[str]:
         str(checkpoint.classes),
         checkpoint.preprocessing,
         _link(checkpoint.url),
+        ", ".join(addresses.kinds(checkpoint)[1:]),
     ]
 
 

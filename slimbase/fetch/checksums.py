@@ -26,17 +26,23 @@ def difference(
     if size is not None and facts.st_size != size:
         return f"it has {facts.st_size} bytes, expected {size}"
     if md5 is not None:
-        found = _md5(os.fspath(path), facts.st_size, facts.st_mtime_ns)
+        found = _digest("md5", os.fspath(path), facts.st_size, facts.st_mtime_ns)
         if found != md5.lower():
             return f"its MD5 is {found}, expected {md5.lower()}"
     return ""
 
 
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    facts = pathlib.Path(path).stat()
+    return _digest("sha256", os.fspath(path), facts.st_size, facts.st_mtime_ns)
+
+
 @functools.lru_cache
-def _md5(path: str, size: int, modified: int) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
+def _digest(algorithm: str, path: str, size: int, modified: int) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     bar = tqdm(
-        desc="Checking the MD5",
+        desc=f"Checking the {algorithm.upper()}",
         total=size,
         unit="B",
         unit_scale=True,

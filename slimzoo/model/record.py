@@ -39,6 +39,8 @@ class ModelInfo:
       quantize: whether the network computes as if in 8 bits, as it was trained.
       network_arguments: further arguments of the network's function, such as a
         `depth_multiplier` that `model_name` does not stand for.
+      source_url: address that the weights came from; None if they were not fetched.
+      source_sha256: SHA-256 of the file that came from there, in hexadecimal digits.
     """
 
     model_name: str
@@ -53,6 +55,8 @@ class ModelInfo:
     labels: tuple[str, ...] | None = None
     quantize: bool = False
     network_arguments: dict[str, Any] | None = None
+    source_url: str | None = None
+    source_sha256: str | None = None
 
     def network_fn(
         self,

@@ -1,7 +1,8 @@
 """Looks up networks in the registry by patterns, and makes their rows of a list."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from nets import addresses
 from nets.nets_factory import NETWORKS
 from nets.registry import Network
 from slimzoo.zoo import tables
@@ -27,7 +28,15 @@ def row(network: Network) -> NetworkRow:
         network.multiply_adds,
         max(filter(None, accuracies), default=None),
         network.preprocessing,
+        " ".join(_places(network)),
     )
+
+
+def _places(network: Network) -> Iterator[str]:
+    """Kinds of places that have weights of its own width, in floats or not."""
+    own = [c for c in network.checkpoints if c.depth_multiplier is None]
+    found = {kind for checkpoint in own for kind in addresses.kinds(checkpoint)}
+    return filter(found.__contains__, addresses.KINDS)
 
 
 def rows() -> list[NetworkRow]:

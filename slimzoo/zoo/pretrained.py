@@ -1,20 +1,24 @@
 """Chooses, downloads and unpacks published checkpoints."""
 
+import dataclasses
 import itertools
 import pathlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from absl import logging
 
 from datasets import imagenet
+from nets import addresses
+from nets.addresses import Address
 from nets.nets_factory import NETWORKS
 from nets.published import PublishedCheckpoint
 from nets.registry import Network
 from slimbase import files, locks
 from slimbase.errors import UserError
-from slimbase.fetch import archives, mirrors
+from slimbase.fetch import archives, checksums, download, mirrors
 from slimzoo.config.zoo import DownloadConfig
 from slimzoo.model import checkpoints
 from slimzoo.model import info as model_info
@@ -49,13 +53,98 @@ def fetch(config: DownloadConfig) -> str:
                 f"there is no checkpoint in {target}: {files.listing(str(target))}. "
                 "Move it away to get it anew."
             )
-        download = directory / f".{published.name}.tar.gz"
-        archive = mirrors.fetch(published.url, download, config.mirror)
-        try:
-            _unpack(archive, target, published)
-        finally:
-            download.unlink(missing_ok=True)
+        _fetch(published, target, config.mirror)
     return checkpoints.latest(str(target)) or ""
+
+
+def _fetch(
+    published: PublishedCheckpoint, target: pathlib.Path, mirror: str | None
+) -> None:
+    """Makes `target` of what the first address gives that has the weights."""
+    failures: list[tuple[Address, UserError]] = []
+    for address in (a for a in addresses.of(published) if a.same):
+        try:
+            _fetch_from(address, published, target, mirror)
+        except download.UnavailableError as error:
+            failures.append((address, error))
+            logging.warning(f"{address.kind}: {_reason(address, error, mirror)}")
+            continue
+        if address.kind != addresses.ORIGINAL:
+            lacks = " and ".join(address.lacks)
+            lacking = f"lacks {lacks}" if lacks else "lacks nothing"
+            logging.warning(
+                f"Took {address.url} ({address.kind}) in place of {published.url}: it "
+                f"has the same weights and {lacking}."
+            )
+        return
+    raise _none_left(published, failures, mirror)
+
+
+def _reason(address: Address, error: UserError, mirror: str | None) -> str:
+    """A line that says why an address gave nothing."""
+    if mirrors.chosen(mirror):
+        where = f"the mirror does not have {address.url}"
+        is_missing = isinstance(error, download.NotFoundError)
+        return f"{where}." if is_missing else str(error)
+    status = getattr(error.__cause__, "__cause__", None)
+    code = getattr(status, "code", None)
+    if isinstance(error, (download.NotFoundError, download.ForbiddenError)):
+        return f"{address.url} is gone ({code or 'no such file'})."
+    return str(error)
+
+
+def _none_left(
+    published: PublishedCheckpoint,
+    failures: Sequence[tuple[Address, UserError]],
+    mirror: str | None,
+) -> UserError:
+    """The error that says what to fetch by hand, and where to put it."""
+    lines = [f"no address gives the weights of {published.name}:"]
+    lines += [f"  {_reason(address, error, mirror)}" for address, error in failures]
+    lines.append(
+        "Fetch one of these files by hand, for example on another machine. Then give "
+        f"it with --from=FILE --model_name={published.network}, or put it into a "
+        f"directory and name that by --mirror or {mirrors.VARIABLE}."
+    )
+    for address in addresses.of(published):
+        if not address.same:
+            lines.append(
+                f"Other weights of this network, not those of {published.name}, are at "
+                f"{address.url} ({address.kind}): fetch them and give --from=FILE."
+            )
+    lines.append(f"Of the last address: {failures[-1][1]}")
+    return download.UnavailableError("\n".join(lines))
+
+
+def _fetch_from(
+    address: Address,
+    published: PublishedCheckpoint,
+    target: pathlib.Path,
+    mirror: str | None,
+) -> None:
+    """Fetches what is at an address and makes `target` of it."""
+    # The suffix says how it is read; a part of one address is no part of another.
+    name = pathlib.PurePosixPath(urllib.parse.urlsplit(address.url).path).name
+    suffix = pathlib.PurePosixPath(name).suffix
+    if suffix not in (".h5", ".safetensors"):
+        suffix = ".tar.gz"
+    path = target.with_name(f".{target.name}{suffix}")
+    file = mirrors.fetch(
+        address.url, path, mirror, md5=address.md5, least=address.least
+    )
+    origin = {"source_url": address.url, "source_sha256": checksums.sha256(file)}
+    try:
+        if address.kind == addresses.ORIGINAL:
+            _unpack(file, target, published, origin)
+            return
+        try:
+            port.import_weights(file, published.network, target, published, origin)
+        except UserError as error:
+            raise download.UnavailableError(
+                f"what came from {address.url} cannot be used: {error}"
+            ) from error
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _import(config: DownloadConfig, source: pathlib.Path) -> str:
@@ -156,7 +245,10 @@ def _overview(found: Iterable[PublishedCheckpoint]) -> Iterator[str]:
 
 
 def _unpack(
-    archive: pathlib.Path, target: pathlib.Path, published: PublishedCheckpoint
+    archive: pathlib.Path,
+    target: pathlib.Path,
+    published: PublishedCheckpoint,
+    origin: Mapping[str, str],
 ) -> None:
     """Unpacks an archive into `target`, which is there whole or not at all."""
     work = target.with_name(f".{target.name}.unpacking")
@@ -166,7 +258,7 @@ def _unpack(
         archives.extract_tarball(archive, work)
         checkpoint = _checkpoint_in(work, archive)
         checkpoints.shapes(str(checkpoint))  # Raises an error if it cannot be read.
-        _info(published).write(str(checkpoint.parent))
+        dataclasses.replace(_info(published), **origin).write(str(checkpoint.parent))
         state = f'model_checkpoint_path: "{checkpoint.relative_to(work)}"\n'
         (work / "checkpoint").write_text(state, "utf-8")
         work.rename(target)

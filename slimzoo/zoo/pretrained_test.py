@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import pathlib
@@ -186,6 +187,8 @@ def test_model_json_says_what_the_checkpoint_needs(tmp_path, pack):
         "moving_average_decay": None,
         "num_classes": 1001,
         "network_arguments": None,
+        "source_url": f"https://{HOST}/{PATH}",
+        "source_sha256": hashlib.sha256((tmp_path / ARCHIVE).read_bytes()).hexdigest(),
     }
 
 

@@ -26,6 +26,8 @@ class NetworkRow:
       multiply_adds: number of multiply-adds for one image.
       top1: accuracy of the best published checkpoint that is not quantized, in percent.
       preprocessing: name of the preprocessing recipe.
+      weights: kinds of the places that have its published weights, as
+        `nets.addresses.kinds` names them, separated by spaces.
     """
 
     name: str
@@ -34,6 +36,7 @@ class NetworkRow:
     multiply_adds: int | None
     top1: float | None
     preprocessing: str
+    weights: str
 
 
 def matching(names: Iterable[str], patterns: Sequence[str] = ()) -> list[str]:
@@ -78,18 +81,22 @@ def _cells(row: NetworkRow) -> list[str]:
         _short(row.multiply_adds),
         _NOTHING if row.top1 is None else f"{row.top1:.1f}",
         row.preprocessing,
+        row.weights or _NOTHING,
     ]
 
 
 def _table(rows: Iterable[NetworkRow]) -> str:
     """A table that is not wider than a terminal, hence the short titles."""
-    titles = ["network", "size", "parameters", "mult-adds", "top-1", "preprocess"]
+    titles = ["network", "size", "params", "mult-adds", "top-1", "recipe", "from"]
     cells = [titles, *map(_cells, rows)]
+    for row in cells[1:]:  # Of the places, initials.
+        row[-1] = "".join(place[0].upper() for place in row[-1].split())
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
-    for name, *numbers, last in cells:
-        padded = [n.rjust(w) for n, w in zip(numbers, widths[1:-1], strict=True)]
-        lines.append("  ".join([name.ljust(widths[0]), *padded, last]))
+    for name, *numbers, recipe, last in cells:
+        padded = [n.rjust(w) for n, w in zip(numbers, widths[1:-2], strict=True)]
+        start = [name.ljust(widths[0]), *padded, recipe.ljust(widths[-2])]
+        lines.append("  ".join([*start, last]))
     return "\n".join(lines)
 
 
@@ -113,6 +120,7 @@ def _markdown(rows: Iterable[NetworkRow]) -> str:
         "multiply-adds",
         "top-1",
         "preprocessing",
+        "weights",
     ]
     cells = [[f"`{name}`", *others] for name, *others in map(_cells, rows)]
     return markdown([titles, *cells], numeric=range(1, 5))

@@ -9,8 +9,10 @@ from slimbase.errors import UserError
 from slimzoo.config.zoo import ListConfig
 from slimzoo.zoo import listing, networks, tables
 
-COMPLETE = tables.NetworkRow("vgg_16", 224, 138_357_544, 15_470_264_320, 71.5, "vgg")
-UNKNOWN = tables.NetworkRow("resnet_v1_200", 9, None, None, None, "inception")
+COMPLETE = tables.NetworkRow(
+    "vgg_16", 224, 138_357_544, 15_470_264_320, 71.5, "vgg", "original Keras"
+)
+UNKNOWN = tables.NetworkRow("resnet_v1_200", 9, None, None, None, "inception", "")
 
 
 def _names(*patterns):
@@ -57,15 +59,15 @@ def test_csv_and_json_have_exact_numbers():
 
 def test_csv_and_json_of_what_is_unknown():
     lines = tables.FORMATS["csv"]([UNKNOWN]).splitlines()
-    assert lines[1:] == ["resnet_v1_200,9,,,,inception"]
+    assert lines[1:] == ["resnet_v1_200,9,,,,inception,"]
     assert json.loads(tables.FORMATS["json"]([UNKNOWN]))[0]["top1"] is None
 
 
 def test_table():
     assert tables.FORMATS["table"]([COMPLETE, UNKNOWN]).splitlines() == [
-        "network        size  parameters  mult-adds  top-1  preprocess",
-        "vgg_16          224       138 M     15.5 G   71.5  vgg",
-        "resnet_v1_200     9           -          -      -  inception",
+        "network        size  params  mult-adds  top-1  recipe     from",
+        "vgg_16          224   138 M     15.5 G   71.5  vgg        OK",
+        "resnet_v1_200     9       -          -      -  inception  -",
     ]
 
 
@@ -75,9 +77,10 @@ def test_table_of_all_fits_a_terminal():
 
 def test_markdown():
     assert tables.FORMATS["markdown"]([COMPLETE]).splitlines() == [
-        "| network | size | parameters | multiply-adds | top-1 | preprocessing |",
-        "| --- | ---: | ---: | ---: | ---: | --- |",
-        "| `vgg_16` | 224 | 138 M | 15.5 G | 71.5 | vgg |",
+        "| network | size | parameters | multiply-adds | top-1 | preprocessing | "
+        "weights |",
+        "| --- | ---: | ---: | ---: | ---: | --- | --- |",
+        "| `vgg_16` | 224 | 138 M | 15.5 G | 71.5 | vgg | original Keras |",
     ]
 
 

@@ -32,6 +32,7 @@ def import_weights(
     model_name: str,
     target: pathlib.Path,
     published: PublishedCheckpoint | None = None,
+    origin: Mapping[str, str] | None = None,
 ) -> str:
     """Makes an ordinary checkpoint, with a model.json, of weights from elsewhere.
 
@@ -46,6 +47,7 @@ def import_weights(
       published: facts about the checkpoint, where it is a published one; else they are
         the network's own, and those that the source says: the size of its input and
         the number of classes.
+      origin: `source_url` and `source_sha256` of model.json, for what was fetched.
 
     Returns:
       The path of the checkpoint.
@@ -70,7 +72,7 @@ def import_weights(
         for note in fitted.notes:
             logging.info(note)
         _save(fitted.values, work / _CHECKPOINT)
-        info.write(str(work))
+        dataclasses.replace(info, **(origin or {})).write(str(work))
         state = f'model_checkpoint_path: "{_CHECKPOINT}"\n'
         (work / "checkpoint").write_text(state, "utf-8")
         work.rename(target)
