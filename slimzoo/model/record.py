@@ -39,8 +39,6 @@ class ModelInfo:
       quantize: whether the network computes as if in 8 bits, as it was trained.
       network_arguments: further arguments of the network's function, such as a
         `depth_multiplier` that `model_name` does not stand for.
-      source_url: address that the weights came from; None if they were not fetched.
-      source_sha256: SHA-256 of the file that came from there, in hexadecimal digits.
     """
 
     model_name: str
@@ -55,8 +53,6 @@ class ModelInfo:
     labels: tuple[str, ...] | None = None
     quantize: bool = False
     network_arguments: dict[str, Any] | None = None
-    source_url: str | None = None
-    source_sha256: str | None = None
 
     def network_fn(
         self,
@@ -103,9 +99,16 @@ class ModelInfo:
         """The names of the classes, or their numbers where there are no names."""
         return self.labels or tuple(map(str, range(self.num_classes or 0)))
 
-    def write(self, directory: str) -> None:
-        """Writes model.json into `directory`."""
-        files.write_json(pathlib.Path(directory) / FILE_NAME, dataclasses.asdict(self))
+    def write(self, directory: str, origin: Mapping[str, str] | None = None) -> None:
+        """Writes model.json into `directory`.
+
+        Args:
+          directory: the checkpoint's.
+          origin: where the weights were fetched: `source_url`, and the `source_sha256`
+            of the file. People read it; a network that is trained on has another.
+        """
+        content = dataclasses.asdict(self) | dict(origin or {})
+        files.write_json(pathlib.Path(directory) / FILE_NAME, content)
 
 
 FIELDS = frozenset(field.name for field in dataclasses.fields(ModelInfo))

@@ -8,7 +8,6 @@ import pathlib
 import re
 import threading
 
-import keras
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -20,6 +19,7 @@ from slimbase.errors import UserError
 from slimbase.fetch import mirrors
 from slimzoo.config.zoo import DownloadConfig
 from slimzoo.zoo import pretrained
+from slimzoo.zoo.ports import keras_models
 
 # Keras' own arrays, when it saves.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -74,7 +74,7 @@ def test_third_address_is_taken_where_two_are_gone(
     server, places, tmp_path, capsys, caplog
 ):
     url, folder = server
-    model = keras.applications.MobileNet((128, 128, 3), alpha=0.25, weights=None)
+    model = keras_models.build(keras_models.FAMILIES["mobilenet_v1_025"], 0.25, 1000)
     model.save(folder / "third.h5")
     caplog.clear()
     download_checkpoint.main(_config(tmp_path))

@@ -1,6 +1,5 @@
 """Chooses, downloads and unpacks published checkpoints."""
 
-import dataclasses
 import itertools
 import pathlib
 import re
@@ -258,7 +257,7 @@ def _unpack(
         archives.extract_tarball(archive, work)
         checkpoint = _checkpoint_in(work, archive)
         checkpoints.shapes(str(checkpoint))  # Raises an error if it cannot be read.
-        dataclasses.replace(_info(published), **origin).write(str(checkpoint.parent))
+        _info(published).write(str(checkpoint.parent), origin)
         state = f'model_checkpoint_path: "{checkpoint.relative_to(work)}"\n'
         (work / "checkpoint").write_text(state, "utf-8")
         work.rename(target)

@@ -72,7 +72,7 @@ def import_weights(
         for note in fitted.notes:
             logging.info(note)
         _save(fitted.values, work / _CHECKPOINT)
-        dataclasses.replace(info, **(origin or {})).write(str(work))
+        info.write(str(work), origin)
         state = f'model_checkpoint_path: "{_CHECKPOINT}"\n'
         (work / "checkpoint").write_text(state, "utf-8")
         work.rename(target)
