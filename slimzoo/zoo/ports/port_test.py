@@ -1,4 +1,5 @@
 import pathlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +104,10 @@ def test_other_networks_and_places_are_refused(saved, tmp_path):
 
 
 def test_command_names_the_directory_after_network_and_source(saved, tmp_path):
-    options = {"source": str(saved / "frozen.pb"), "checkpoint_dir": str(tmp_path)}
+    options: dict[str, Any] = {
+        "source": str(saved / "frozen.pb"),
+        "checkpoint_dir": str(tmp_path),
+    }
     path = pretrained.fetch(DownloadConfig(**options, model_name=NAME))
     assert path == f"{tmp_path}/{NAME}_from_frozen/model.ckpt"
     with pytest.raises(UserError, match="is there already"):
