@@ -212,6 +212,24 @@ def test_features_alone_are_for_fine_tuning(tmp_path, save, caplog):
     assert "--finetune=head or --finetune=all" in caplog.text
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "count", "scopes"),
+    [
+        ("mobilenet_v3_small", 206, "MobilenetV3/Conv_2,MobilenetV3/Logits"),
+        ("vgg_16", 26, "vgg_16/fc6,vgg_16/fc7,vgg_16/fc8"),
+    ],
+)
+def test_features_without_layers_before_the_classifier(
+    tmp_path, save, caplog, name, count, scopes
+):
+    caplog.set_level("INFO", "absl")
+    model = keras_models.build(keras_models.FAMILIES[name], 1.0, classes=None)
+    path = port.import_weights(save(model, "a.weights.h5"), name, tmp_path / "it")
+    assert len(checkpoints.shapes(path)) == count
+    assert f"--checkpoint_exclude_scopes={scopes}." in caplog.text
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
