@@ -215,6 +215,20 @@ def test_another_epsilon_is_made_up_for(tmp_path, caplog):
     assert "epsilon is 0.002 in timm's tf_mobilenetv3_small_minimal_100" in caplog.text
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [107, 299])
+def test_an_auxiliary_classifier_needs_large_pictures(tmp_path, size):
+    name = "AuxLogits.conv1.conv.weight"
+    kernel = np.zeros([768, 128, 5, 5], np.float32)
+    record = config("inception_v3", size=size)
+    source = save(tmp_path / "there", {name: kernel}, record)
+    network = NETWORKS["inception_v3"]
+    found = timm_files.read(source / "model.safetensors", network, 1.0)
+    is_left_out = "kernel is for pictures of 299x299" in found.differences[-1]
+    assert is_left_out == (size == 107)
+    assert len(found.tensors) == (size == 299)
+
+
 def test_scales_that_slim_lacks_are_multiplied_into_the_kernel():
     random = np.random.RandomState(0)
     kernel = random.normal(size=(2, 3, 1, 1)).astype(np.float32)
