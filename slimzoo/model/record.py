@@ -39,8 +39,9 @@ class ModelInfo:
       quantize: whether the network computes as if in 8 bits, as it was trained.
       network_arguments: further arguments of the network's function, such as a
         `depth_multiplier` that `model_name` does not stand for.
-      source_url: address that the weights came from; None if they were not fetched.
-      source_sha256: SHA-256 of the file that came from there, in hexadecimal digits.
+      source_url: published address of the file that the weights were fetched in, also
+        where a mirror gave it; None if they were not fetched.
+      source_sha256: SHA-256 of that file, in hexadecimal digits.
     """
 
     model_name: str

@@ -74,7 +74,7 @@ def test_third_address_is_taken_where_two_are_gone(
     server, places, tmp_path, capsys, caplog
 ):
     url, folder = server
-    model = keras.applications.MobileNet((128, 128, 3), alpha=0.25, weights=None)
+    model = keras.applications.MobileNet((128, 128, 3), alpha=0.25, weights=None)  # pyright: ignore
     model.save(folder / "third.h5")
     caplog.clear()
     download_checkpoint.main(_config(tmp_path))
