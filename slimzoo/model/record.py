@@ -104,7 +104,8 @@ class ModelInfo:
 
         Args:
           directory: the checkpoint's.
-          origin: where the weights were fetched: `source_url`, and the `source_sha256`
+          origin: where the weights were published and fetched: `source_url`, also if a
+            mirror gave them, and the `source_sha256`
             of the file. People read it; a network that is trained on has another.
         """
         content = dataclasses.asdict(self) | dict(origin or {})

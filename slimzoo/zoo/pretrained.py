@@ -111,7 +111,7 @@ def _none_left(
                 f"Other weights of this network, not those of {published.name}, are at "
                 f"{address.url} ({address.kind}): fetch them and give --from=FILE."
             )
-    lines.append(f"Of the last address: {failures[-1][1]}")
+    lines.append(f"Of the first address: {failures[0][1]}")
     return download.UnavailableError("\n".join(lines))
 
 

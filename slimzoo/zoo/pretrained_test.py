@@ -253,7 +253,7 @@ def _fails(tmp_path, message, **options):
 
 
 def test_missing_archives_and_options_are_reported(tmp_path):
-    _fails(tmp_path, f"published at http://{HOST}/{PATH}: .* {ARCHIVE}. Put it at")
+    _fails(tmp_path, f"published at https://{HOST}/{PATH}: .* {ARCHIVE}. Put it at")
     _fails(tmp_path, "--checkpoint_dir is missing", checkpoint_dir=None)
     with pytest.raises(UserError, match=r"(?s)nowhere/mobilenet.*--mirror"):
         _fetch(tmp_path, mirror=(tmp_path / "nowhere").as_uri())
