@@ -104,9 +104,9 @@ class ModelInfo:
 
         Args:
           directory: the checkpoint's.
-          origin: where the weights were published and fetched: `source_url`, also if a
-            mirror gave them, and the `source_sha256`
-            of the file. People read it; a network that is trained on has another.
+          origin: where the weights were published, `source_url`, also if a mirror gave
+            them, and the `source_sha256` of the file. For people to read: what is
+            trained from these weights does not keep it.
         """
         content = dataclasses.asdict(self) | dict(origin or {})
         files.write_json(pathlib.Path(directory) / FILE_NAME, content)

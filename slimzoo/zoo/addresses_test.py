@@ -85,8 +85,8 @@ def test_third_address_is_taken_where_two_are_gone(
         for r in caplog.records
         if r.module == "pretrained" and r.levelname == "WARNING"
     ]
-    assert first == f"original: {url}/first.tgz is gone (403)."
-    assert second == f"Hub: {url}/second.tar.gz is gone (404)."
+    assert first == f"original gives no weights: {url}/first.tgz is gone (403)."
+    assert second == f"Hub gives no weights: {url}/second.tar.gz is gone (404)."
     assert f"Took {url}/third.h5 (Keras) in place of http://download.tensor" in took
     assert took.endswith("it has the same weights and lacks the background class.")
 

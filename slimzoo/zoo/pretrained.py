@@ -5,7 +5,7 @@ import pathlib
 import re
 import shutil
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from absl import logging
 
@@ -60,23 +60,36 @@ def _fetch(
     published: PublishedCheckpoint, target: pathlib.Path, mirror: str | None
 ) -> None:
     """Makes `target` of what the first address gives that has the weights."""
-    failures: list[tuple[Address, UserError]] = []
+    reasons, first = [], None
     for address in (a for a in addresses.of(published) if a.same):
         try:
             _fetch_from(address, published, target, mirror)
         except download.UnavailableError as error:
-            failures.append((address, error))
-            logging.warning(f"{address.kind}: {_reason(address, error, mirror)}")
+            first = first or error
+            reasons.append(_reason(address, error, mirror))
+            logging.warning(f"{address.kind} gives no weights: {reasons[-1]}")
             continue
         if address.kind != addresses.ORIGINAL:
-            lacks = " and ".join(address.lacks)
-            lacking = f"lacks {lacks}" if lacks else "lacks nothing"
+            lacks = " and ".join(address.lacks) or "nothing"
             logging.warning(
                 f"Took {address.url} ({address.kind}) in place of {published.url}: it "
-                f"has the same weights and {lacking}."
+                f"has the same weights and lacks {lacks}."
             )
         return
-    raise _none_left(published, failures, mirror)
+    listed = "\n".join(f"  {reason}" for reason in reasons)
+    others = "".join(
+        f"\nOther weights of this network, not those of {published.name}, are at "
+        f"{address.url} ({address.kind}): fetch them and give --from=FILE."
+        for address in addresses.of(published)
+        if not address.same
+    )
+    raise download.UnavailableError(
+        f"no address gives the weights of {published.name}:\n{listed}\n"
+        "Fetch one of these files by hand, for example on another machine. Then give "
+        f"it with --from=FILE --model_name={published.network}, or put it into a "
+        f"directory and name that by --mirror or {mirrors.VARIABLE}.{others}\n"
+        f"Of the first address: {first}"
+    )
 
 
 def _reason(address: Address, error: UserError, mirror: str | None) -> str:
@@ -90,29 +103,6 @@ def _reason(address: Address, error: UserError, mirror: str | None) -> str:
     if isinstance(error, (download.NotFoundError, download.ForbiddenError)):
         return f"{address.url} is gone ({code or 'no such file'})."
     return str(error)
-
-
-def _none_left(
-    published: PublishedCheckpoint,
-    failures: Sequence[tuple[Address, UserError]],
-    mirror: str | None,
-) -> UserError:
-    """The error that says what to fetch by hand, and where to put it."""
-    lines = [f"no address gives the weights of {published.name}:"]
-    lines += [f"  {_reason(address, error, mirror)}" for address, error in failures]
-    lines.append(
-        "Fetch one of these files by hand, for example on another machine. Then give "
-        f"it with --from=FILE --model_name={published.network}, or put it into a "
-        f"directory and name that by --mirror or {mirrors.VARIABLE}."
-    )
-    for address in addresses.of(published):
-        if not address.same:
-            lines.append(
-                f"Other weights of this network, not those of {published.name}, are at "
-                f"{address.url} ({address.kind}): fetch them and give --from=FILE."
-            )
-    lines.append(f"Of the first address: {failures[0][1]}")
-    return download.UnavailableError("\n".join(lines))
 
 
 def _fetch_from(
