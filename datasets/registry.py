@@ -329,6 +329,11 @@ def describe(
     manifest = manifest or manifests.read_manifest(dataset_dir)
     own = manifest.dataset
     if own in DATASETS or not own or name not in (own, FOLDER):
+        if not name:
+            raise UserError(
+                "--dataset_name is missing: nothing says which data set the network's "
+                "classes are of"
+            )
         if name != FOLDER:
             known = {*DATASETS, FOLDER, *([own] if own else [])}
             raise errors.unknown(DATASETS.unknown_message % name, name, known)

@@ -95,8 +95,8 @@ class ExportConfig(Model, Data, Weights, Quantization, Verification, Card):
     )
     format: str | None = option(
         None,
-        "With --checkpoint_path: frozen, saved_model, tflite or onnx; by default what "
-        "the end of --output_file says, else frozen.",
+        "With --checkpoint_path: frozen, saved_model, tflite, onnx or keras; by "
+        "default what the end of --output_file says, else frozen.",
     )
     fold_batch_norm: bool | None = option(
         None,

@@ -20,7 +20,7 @@ from slimbase.graph import classic_graph, session_config
 from slimzoo.config.export import ExportConfig
 from slimzoo.exporting import examples, model_card, record, verify
 from slimzoo.exporting.staging import record_path, size_of, staged
-from slimzoo.formats import freezing, onnx, trained, writers
+from slimzoo.formats import freezing, keras_model, onnx, trained, writers
 from slimzoo.formats.trained import INPUT_NAME, Settings, Trained
 from slimzoo.formats.writers import FORMATS
 from slimzoo.inference import chosen, weights
@@ -126,6 +126,8 @@ def export_trained(config: ExportConfig) -> dict[str, Any]:
     network = settle(config)
     info = network.info
     _check_clips(config, info)
+    if format_name == "keras":
+        keras_model.check(info)
     if info.quantize and format_name == "tflite":  # By the ranges that it learned.
         config = dataclasses.replace(config, quantization="int8")
     with staged(pathlib.Path(config.output_file)) as path:
@@ -215,6 +217,11 @@ def _check_trained(config: ExportConfig) -> str:
         )
     if name == "onnx":
         onnx.check_packages()
+    if name == "keras" and (config.batch_size or config.fold_batch_norm):
+        raise UserError(
+            "--format=keras writes applications of Keras, which take batches of any "
+            "size and have batch norm: leave out --batch_size and --fold_batch_norm"
+        )
     return name
 
 
@@ -227,8 +234,12 @@ def settle(config: ExportConfig) -> Chosen:
     manifest = manifests.read_manifest(config.dataset_dir)
     network = chosen.with_own_classes(chosen.choose_checkpoint(config, manifest))
     info = network.info
-    if info.labels and network.offset_is_known:
-        return network
+    if network.offset_is_known:
+        if info.labels:
+            return network
+        if not info.dataset_name:  # Weights from elsewhere, for classes of one's own.
+            _report_numbers(info.num_classes)
+            return network
     descriptor = dataset_factory.describe(
         info.dataset_name, config.dataset_dir, manifest
     )
@@ -249,8 +260,12 @@ def _class_names(info: ModelInfo, dataset: StoredSplit) -> tuple[str, ...] | Non
         return tuple(names.get(i, str(i)) for i in wanted)
     if classes in (1000, 1001):
         return imagenet.readable_names(classes)
-    logging.info(f"Nobody knows the names of the {classes} classes: numbers are used")
+    _report_numbers(classes)
     return None
+
+
+def _report_numbers(classes: int | None) -> None:
+    logging.info(f"Nobody knows the names of the {classes} classes: numbers are used")
 
 
 def freeze(

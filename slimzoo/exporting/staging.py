@@ -18,7 +18,7 @@ def record_path(path: pathlib.Path) -> pathlib.Path:
 def staged(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a path whose file or directory becomes `path` when the block succeeds.
 
-    The record beside it comes with it.
+    What was written beside it, as the record, comes with it.
 
     Raises:
       UserError: when `path` cannot be written, or is a directory of something else.
@@ -37,7 +37,9 @@ def staged(path: pathlib.Path) -> Iterator[pathlib.Path]:
         if path.is_dir():
             path.replace(old)
         new.replace(path)
-        record_path(new).replace(record_path(path))
+        for beside in stage.iterdir():
+            if beside != old:
+                beside.replace(path.with_name(beside.name))
     except OSError as error:
         if old.exists() and not path.exists():
             old.replace(path)

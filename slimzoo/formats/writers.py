@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from slimzoo.formats import frozen, lite, onnx, runtimes, saved_model
+from slimzoo.formats import frozen, keras_model, lite, onnx, runtimes, saved_model
 from slimzoo.formats.predictor import Predictor
 from slimzoo.formats.runtimes import Opening
 from slimzoo.formats.trained import Settings, Trained
@@ -55,6 +55,13 @@ FORMATS = {
         "ONNX Runtime",
         runtimes=(runtimes.ONNX_RUNTIME, runtimes.OPENVINO),
         suffix=".onnx",
+    ),
+    "keras": Format(
+        keras_model.write,
+        keras_model.open_file,
+        "Keras",
+        folds=False,
+        suffix=keras_model.SUFFIX,
     ),
 }
 

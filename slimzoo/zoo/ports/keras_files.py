@@ -75,6 +75,29 @@ def read(path: pathlib.Path, network: Network, width: float) -> Weights:
         return dataclasses.replace(weights, image_size=_image_size(config))
 
 
+def load(path: pathlib.Path) -> keras.Model:
+    """The model in a `.keras` file, on which training cannot go on.
+
+    Raises:
+      UserError: when the file is damaged, holds weights alone, or holds code.
+    """
+    config = _config(path)
+    if config is None:
+        raise UserError(f"{path} has weights alone: give a model, as model.save writes")
+    _check(config, path)
+    return _loaded(str(path))
+
+
+def _loaded(path: str) -> keras.Model:
+    model: Any = keras.models.load_model(
+        path,
+        custom_objects=keras_models.custom_objects(),
+        compile=False,
+        safe_mode=True,
+    )
+    return model
+
+
 def _config(path: pathlib.Path) -> Any:
     """The configuration of a whole model; None where there are weights alone."""
     try:
@@ -136,13 +159,7 @@ def _load(
     with tempfile.TemporaryDirectory() as directory:
         named = _named(path, directory, "model.keras" if zipped else "model.h5")
         try:
-            model: Any = keras.models.load_model(
-                named,
-                custom_objects=keras_models.custom_objects(),
-                compile=False,
-                safe_mode=True,
-            )
-            return model
+            return _loaded(named)
         except Exception as error:  # Keras raises all sorts.
             why = errors.reason(str(error))
             if zipped:

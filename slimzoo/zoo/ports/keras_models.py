@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from slimbase.command_line.options import Size
 from slimzoo.zoo.ports import keras_names
 from slimzoo.zoo.ports.keras_names import Rules
 
@@ -24,6 +25,7 @@ class Family:
       top: scopes, besides the classifier's, that it lacks without its top.
       takes_bgr: kernel of the convolution that sees pictures as BGR there.
       differences: sentences on what it computes otherwise with the same weights.
+      is_exact: whether it gives our probabilities for our pictures, but for rounding.
     """
 
     application: str
@@ -35,6 +37,7 @@ class Family:
     top: Sequence[str] = ()
     takes_bgr: str | None = None
     differences: Sequence[str] = ()
+    is_exact: bool = True
 
 
 _POOL1 = (
@@ -85,6 +88,7 @@ def _resnet(depth: int) -> Family:
         application=f"ResNet{depth}V2",
         rules=keras_names.resnet_v2(f"resnet_v2_{depth}"),
         differences=(_POOL1,),
+        is_exact=False,
     )
 
 
@@ -96,6 +100,7 @@ def _vgg(name: str) -> Family:
         top=(f"{name}/fc6", f"{name}/fc7"),
         takes_bgr=f"{name}/conv1/conv1_1/weights",
         differences=(_BGR,),
+        is_exact=False,
     )
 
 
@@ -105,6 +110,7 @@ def _nasnet(size: str, cells: int, image_size: int) -> Family:
         rules=keras_names.nasnet(cells),
         image_size=image_size,
         differences=(_REDUCTION_POOLS,),
+        is_exact=False,
     )
 
 
@@ -134,13 +140,16 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-def build(family: Family, width: float, classes: int | None) -> keras.Model:
+def build(
+    family: Family, width: float, classes: int | None, image_size: Size | None = None
+) -> keras.Model:
     """The application with random values.
 
     Args:
       family: the application.
       width: our `depth_multiplier`.
       classes: number of classes; None for the network without its top.
+      image_size: height and width in pixels; None for the application's own.
     """
     application: Callable[..., keras.Model]
     application = getattr(keras.applications, family.application)
@@ -149,11 +158,11 @@ def build(family: Family, width: float, classes: int | None) -> keras.Model:
         arguments["alpha"] = width
     if classes is not None:
         arguments["classes"] = classes
-    size = family.image_size
+    height, width_pixels = image_size or (family.image_size, family.image_size)
     return application(
         weights=None,
         include_top=classes is not None,
-        input_shape=(size, size, 3),
+        input_shape=(height, width_pixels, 3),
         **arguments,
     )
 

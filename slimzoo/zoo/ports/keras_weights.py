@@ -48,12 +48,7 @@ def of_model(model: keras.Model, network: Network, family: Family) -> Weights:
       MisfitError: when a layer with weights has no place in our network.
     """
     layers = list(_layers(model))
-    convolutions = _numbered(network) if family.rules.numbered else []
-    canonical = keras_names.canonical([layer.name for layer in layers])
-    scopes = {
-        layer.name: family.rules.scope(canonical[layer.name], convolutions)
-        for layer in layers
-    }
+    scopes = _scopes(layers, network, family)
     classifier = family.rules.scope(family.rules.classifier)
     others = [layer for layer in layers if layer.weights and not scopes[layer.name]]
     if classifier not in scopes.values() and len(others) == 1:
@@ -77,7 +72,8 @@ def of_model(model: keras.Model, network: Network, family: Family) -> Weights:
     tensors, epsilons = {}, {}
     for layer in layers:
         if scope := scopes[layer.name]:
-            tensors.update(_variables(layer, scope))
+            for name, weight in _variables(layer, scope):
+                tensors[name] = _value(weight)
             if hasattr(layer, "epsilon"):
                 epsilons[scope] = float(layer.epsilon)
     if family.takes_bgr in tensors:
@@ -93,6 +89,36 @@ def of_model(model: keras.Model, network: Network, family: Family) -> Weights:
     )
 
 
+def names(
+    model: keras.Model, network: Network, family: Family
+) -> Iterator[tuple[str, keras.layers.Layer, keras.Variable]]:
+    """The name of our variable for each weight of an application, layer and weight.
+
+    Args:
+      model: the application, with its top.
+      network: facts about our network.
+      family: the application.
+    """
+    layers = list(_layers(model))
+    scopes = _scopes(layers, network, family)
+    for layer in layers:
+        if scope := scopes[layer.name]:
+            for name, weight in _variables(layer, scope):
+                yield name, layer, weight
+
+
+def _scopes(
+    layers: Sequence[keras.layers.Layer], network: Network, family: Family
+) -> dict[str, str | None]:
+    """Our scopes by names of layers; None for one that has none."""
+    convolutions = _numbered(network) if family.rules.numbered else []
+    canonical = keras_names.canonical([layer.name for layer in layers])
+    return {
+        layer.name: family.rules.scope(canonical[layer.name], convolutions)
+        for layer in layers
+    }
+
+
 def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """The layers of a model, and those of the models that are layers of it."""
     for layer in model.layers:
@@ -104,7 +130,7 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 def _variables(
     layer: keras.layers.Layer, scope: str
-) -> Iterator[tuple[str, np.ndarray]]:
+) -> Iterator[tuple[str, keras.Variable]]:
     kind = type(layer).__name__
     for weight in layer.weights:
         name = VARIABLES.get(kind, {}).get(weight.name)
@@ -113,10 +139,13 @@ def _variables(
                 f"the layer {layer.name} has a weight {weight.name} which no {kind} "
                 "of an application has. Save the application alone"
             )
-        value = weight.value
-        # Keras' own conversion of TensorFlow's variables is one that NumPy warns of.
-        is_tensorflow = hasattr(value, "numpy")
-        yield f"{scope}/{name}", value.numpy() if is_tensorflow else np.asarray(value)
+        yield f"{scope}/{name}", weight
+
+
+def _value(weight: keras.Variable) -> np.ndarray:
+    value = weight.value
+    # Keras' own conversion of TensorFlow's variables is one that NumPy warns of.
+    return value.numpy() if hasattr(value, "numpy") else np.asarray(value)
 
 
 def _numbered(network: Network) -> Sequence[str]:
