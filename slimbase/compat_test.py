@@ -191,7 +191,7 @@ TEST_MODULES = [
     for path in SOURCES
     if path.name.endswith("_test.py")
 ]
-FAST = {"tf_slim.learning_test", "tf_slim.ops.arg_scope_test"}
+FAST = {"tf_slim.ops.arg_scope_test"}
 KNOWN_FAILURES = json.loads(
     pathlib.Path(__file__).with_name("tf_slim_known_failures.json").read_text()
 )

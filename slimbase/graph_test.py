@@ -101,6 +101,7 @@ def test_sessions_move_operations_to_a_device_that_has_them():
             assert session.run(tf.constant(1) + 1) == 2
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_is_told():
     with classic_graph(), tf.Session() as session, pytest.raises(UserError) as error:
         with explained_memory_errors(batch_size=32):

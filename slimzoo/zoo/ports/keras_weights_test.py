@@ -176,17 +176,19 @@ def test_fine_tuned_models_bring_their_head(
     assert len(checkpoints.shapes(path)) == 137
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("assemble", [around, behind])
 @pytest.mark.parametrize("ending", [".h5", ".keras"])
 @pytest.mark.parametrize(
     ("name", "application", "arguments"),
     [
-        ("mobilenet_v2", "MobileNetV2", {}),
-        ("inception_v3", "InceptionV3", {}),
-        ("inception_resnet_v2", "InceptionResNetV2", {}),
-        ("resnet_v2_50", "ResNet50V2", {}),
-        ("nasnet_mobile", "NASNetMobile", {}),
+        pytest.param(name, application, {}, marks=tier)
+        for name, application, tier in [
+            ("mobilenet_v2", "MobileNetV2", pytest.mark.slow),
+            ("inception_v3", "InceptionV3", pytest.mark.slow),
+            ("inception_resnet_v2", "InceptionResNetV2", pytest.mark.release),
+            ("resnet_v2_50", "ResNet50V2", pytest.mark.slow),
+            ("nasnet_mobile", "NASNetMobile", pytest.mark.release),
+        ]
     ],
 )
 def test_fine_tuned_applications(
