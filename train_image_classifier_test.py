@@ -297,3 +297,31 @@ def test_quantization_aware_training_from_a_float_network(shapes, trained, tmp_p
     assert json.loads((tmp_path / "model.json").read_text())["quantize"]
     message = fails(*command, "--max_number_of_steps=5", "--precision=bfloat16")
     assert "does not go with --precision=bfloat16" in message
+
+
+@pytest.mark.slow
+def test_a_width_of_its_own_is_kept(shapes, tmp_path):
+    train_dir = tmp_path / "train"
+    command = ("train_image_classifier.py", "--model_name=mobilenet_v2")
+    options = (
+        *("--train_image_size=32", "--dataset_name=shapes", "--batch_size=4"),
+        *(f"--dataset_dir={shapes}", "--max_number_of_steps=1"),
+    )
+    width = "--depth_multiplier=0.5"
+    run(*command, width, *options, f"--train_dir={train_dir}")
+    shape = dict(tf.train.list_variables(str(train_dir)))["MobilenetV2/Conv/weights"]
+    assert shape == [3, 3, 3, 16]
+    info = json.loads((train_dir / "model.json").read_text())
+    assert info["network_arguments"]["depth_multiplier"] == 0.5
+    checkpoint = f"--checkpoint_path={train_dir}"
+    evaluation = (f"--dataset_dir={shapes}", f"--eval_dir={tmp_path}", "--noreport")
+    run("eval_image_classifier.py", checkpoint, *evaluation, "--max_num_batches=1")
+    graph = f"--output_file={tmp_path / 'graph.pb'}"
+    run("export_inference_graph.py", checkpoint, graph)
+    tuned = ("--finetune=head", f"--train_dir={tmp_path / 'tuned'}")
+    run("train_image_classifier.py", checkpoint, *options, *tuned)  # As recorded.
+    message = fails(
+        *("train_image_classifier.py", "--model_name=lenet", width, *options),
+        f"--train_dir={tmp_path / 'lenet'}",
+    )
+    assert "lenet has no widths. These have: " in message

@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import inspect
 import json
+import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from nets import published
@@ -13,6 +15,8 @@ from slimbase.registry import Registry
 
 _COMPLEXITY = pathlib.Path(__file__).with_name("complexity.json")
 
+# Arguments of networks that have widths, and of those that can spare the last layer.
+_OF_WIDTH = (_WIDTH, _SPARED) = ("depth_multiplier", "finegrain_classification_mode")
 NetworkFunction = TypeVar("NetworkFunction", bound=Callable[..., Any])
 
 
@@ -38,6 +42,45 @@ class Network:
         """Of one example: `(height, width, channels)`, after `frames` for a clip."""
         picture = (self.image_size, self.image_size, self.channels)
         return (self.frames, *picture) if self.frames else picture
+
+    @property
+    def width(self) -> float:
+        """The `depth_multiplier` that the name stands for."""
+        return getattr(self.function, "keywords", {}).get("depth_multiplier", 1.0)
+
+    def has_widths(self) -> bool:
+        """Whether the function takes a `depth_multiplier`."""
+        return _WIDTH in inspect.signature(self.function).parameters
+
+    def with_width(
+        self, arguments: Mapping[str, Any] | None, width: float
+    ) -> dict[str, Any] | None:
+        """Arguments of the function with those for a width; None if that leaves none.
+
+        MobileNets v2 and v3 thinner than 1 get a last layer as wide as that of 1, as
+        the published ones have it.
+
+        Args:
+          arguments: others, and perhaps those for another width.
+          width: the `depth_multiplier`.
+
+        Raises:
+          UserError: when the network has no widths, or `width` is not above 0.
+        """
+        if not self.has_widths():
+            known = [name for name, other in NETWORKS.items() if other.has_widths()]
+            raise UserError(
+                f"--depth_multiplier={width:g}: {self.name} has no widths. These have: "
+                f"{', '.join(sorted(known))}"
+            )
+        if not 0 < width < math.inf:
+            raise UserError(f"--depth_multiplier={width:g} should be above 0")
+        found = {k: v for k, v in (arguments or {}).items() if k not in _OF_WIDTH}
+        if width != self.width:
+            found[_WIDTH] = width
+            if width < 1 and _SPARED in inspect.signature(self.function).parameters:
+                found[_SPARED] = True
+        return found or None
 
     @property
     def checkpoints(self) -> tuple[published.PublishedCheckpoint, ...]:

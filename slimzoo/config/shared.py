@@ -15,6 +15,11 @@ class Model:
     model_name: str | None = recorded(
         "inception_v3", "Network; unknown names list all."
     )
+    depth_multiplier: float | None = recorded(
+        None,
+        "Width of the network: 0.5 for half the channels of each layer. By default the "
+        "one that --model_name stands for.",
+    )
     labels_offset: int | None = recorded(
         0,
         "Subtracted from every label: 1 for networks without ImageNet's background "

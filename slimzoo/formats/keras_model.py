@@ -45,7 +45,7 @@ def write(trained: Trained, path: pathlib.Path, settings: Settings) -> None:
 
     The weights are `<stem>.weights.h5`, for an application that is built in code.
     """
-    from slimzoo.zoo.ports import keras_models, targets
+    from slimzoo.zoo.ports import keras_models
 
     info = trained.info
     check(info)
@@ -55,7 +55,7 @@ def write(trained: Trained, path: pathlib.Path, settings: Settings) -> None:
     with tf.init_scope():  # Keras runs eagerly, also where a graph is being built.
         model = keras_models.build(
             family,
-            arguments.get("depth_multiplier", targets.own_width(network)),
+            arguments.get("depth_multiplier", network.width),
             info.num_classes,
             info.image_size,
         )

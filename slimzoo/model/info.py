@@ -82,6 +82,11 @@ def settle(
     }
     facts = _overlay(of_network, facts)
     facts["image_size"] = model_record.as_size(facts["image_size"])
+    width = getattr(config, "depth_multiplier", None)
+    if width is not None:
+        facts["network_arguments"] = network.with_width(
+            facts.get("network_arguments"), width
+        )
     if facts["use_grayscale"]:
         facts["channels"] = 1
     return ModelInfo(**facts)

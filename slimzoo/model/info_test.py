@@ -115,6 +115,61 @@ def test_what_is_given_wins_over_the_record(config_class):
     assert info == dataclasses.replace(FULL, image_size=(96, 96), **given)
 
 
+WIDE = {"dropout_keep_prob": 0.5, "depth_multiplier": 1.4}
+THIN = {"depth_multiplier": 0.5, "finegrain_classification_mode": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "width", "expected"),
+    [
+        ("mobilenet_v2", None, None, None),
+        ("mobilenet_v2", None, 0.5, THIN),
+        ("mobilenet_v2", None, 1.4, {"depth_multiplier": 1.4}),
+        ("mobilenet_v2", THIN, None, THIN),
+        ("mobilenet_v2", THIN, 1.0, None),
+        ("mobilenet_v2", WIDE, 0.5, {"dropout_keep_prob": 0.5, **THIN}),
+        ("mobilenet_v1_025", None, 0.25, None),
+        ("mobilenet_v1_025", None, 0.5, {"depth_multiplier": 0.5}),
+        ("inception_v3", None, 0.5, {"depth_multiplier": 0.5}),
+    ],
+)
+def test_width(name, recorded, width, expected):
+    record = {"model_name": name, "network_arguments": recorded}
+    config = ExportConfig(depth_multiplier=width)
+    assert model_info.settle(config, record).network_arguments == expected
+
+
+def test_width_of_another_network_is_not_taken():
+    record = {"model_name": "mobilenet_v2", "network_arguments": THIN}
+    config = ExportConfig(model_name="mobilenet_v1", depth_multiplier=0.75)
+    arguments = model_info.settle(config, record).network_arguments
+    assert arguments == {"depth_multiplier": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "message"),
+    [
+        ("lenet", 0.5, r"=0\.5: lenet has no widths\. These have: .*mobilenet_v1"),
+        ("mobilenet_v1", 0.0, "--depth_multiplier=0 should be above 0"),
+        ("mobilenet_v1", -1.0, "--depth_multiplier=-1 should be above 0"),
+        ("mobilenet_v1", float("nan"), "--depth_multiplier=nan should be above 0"),
+    ],
+)
+def test_impossible_widths(name, width, message):
+    with pytest.raises(UserError, match=message):
+        model_info.settle(TrainConfig(model_name=name, depth_multiplier=width), {})
+
+
+def test_published_widths_are_those_of_the_option():
+    for name, network in NETWORKS.items():
+        for checkpoint in network.checkpoints:
+            width = checkpoint.depth_multiplier
+            if width is not None:
+                config = EvalConfig(model_name=name, depth_multiplier=width)
+                arguments = model_info.settle(config, {}).network_arguments
+                assert arguments == checkpoint.network_arguments
+
+
 def test_given_data_set_and_moving_averages_win_over_the_record():
     given = {"dataset_name": "mnist", "moving_average_decay": 0.25}
     info = model_info.settle(EvalConfig(**given), RECORD, None)

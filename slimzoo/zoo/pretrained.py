@@ -189,9 +189,8 @@ def choose(config: DownloadConfig) -> PublishedCheckpoint:
 def _fits(
     checkpoint: PublishedCheckpoint, network: Network, config: DownloadConfig
 ) -> bool:
-    own_width = getattr(network.function, "keywords", {}).get("depth_multiplier", 1.0)
     wanted = (
-        (config.depth_multiplier, checkpoint.depth_multiplier or own_width),
+        (config.depth_multiplier, checkpoint.depth_multiplier or network.width),
         (config.image_size, checkpoint.image_size),
         (config.date and config.date.replace("_", "-"), checkpoint.date),
         (config.quantized, checkpoint.quantized),

@@ -8,7 +8,7 @@ from nets.registry import NETWORKS
 from slimbase.errors import UserError
 from slimzoo.model import checkpoints
 from slimzoo.model import info as model_info
-from slimzoo.zoo.ports import keras_models, port, targets
+from slimzoo.zoo.ports import keras_models, port
 from slimzoo.zoo.ports.port_test import values
 
 # Of how Keras converts its variables, when it saves them.
@@ -82,7 +82,7 @@ def test_every_application_in_every_format(
     """With values at random, the logits are those of Keras."""
     family = keras_models.FAMILIES[name]
     keras.utils.set_random_seed(0)
-    width = targets.own_width(NETWORKS[name])
+    width = NETWORKS[name].width
     model = randomize(keras_models.build(family, width, classes=1000))
     found = []
     for ending in formats:

@@ -97,7 +97,7 @@ def _fit(
     """Reads the weights, at the first width of the network that they fit."""
     errors: list[WidthError] = []
     for arguments in _widths(network, published):
-        width = arguments.get("depth_multiplier", targets.own_width(network))
+        width = arguments.get("depth_multiplier", network.width)
         try:
             weights = kind.read(path, network, width)
             info = _info(network, published, weights, arguments)

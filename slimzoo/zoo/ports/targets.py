@@ -15,11 +15,6 @@ from slimzoo.model.info import ModelInfo
 _EPSILON = 0.001  # Of slim's batch norm, where a network says nothing.
 
 
-def own_width(network: Network) -> float:
-    """The `depth_multiplier` that a network's name stands for."""
-    return getattr(network.function, "keywords", {}).get("depth_multiplier", 1.0)
-
-
 def variables(info: ModelInfo) -> dict[str, tuple[int, ...]]:
     """Shapes by name of the variables that training keeps, in the order of the layers.
 
