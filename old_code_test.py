@@ -423,32 +423,17 @@ def described(networks):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "networks",
     [
         ["lenet", "cifarnet", "mobilenet_v1_025"],
-        pytest.param(
-            [
-                "alexnet_v2",
-                "i3d",
-                "inception_resnet_v2",
-                "inception_v1",
-                "inception_v2",
-                "inception_v3",
-                "inception_v4",
-                "mobilenet_edgetpu",
-                "mobilenet_v2_035",
-                "mobilenet_v3_small",
-                "nasnet_mobile",
-                "overfeat",
-                "pnasnet_mobile",
-                "resnet_v1_50",
-                "resnet_v2_50",
-                "s3dg",
-                "vgg_16",
-            ],
-            marks=pytest.mark.slow,
-        ),
+        [
+            *("alexnet_v2", "i3d", "inception_resnet_v2", "inception_v1"),
+            *("inception_v2", "inception_v3", "inception_v4", "mobilenet_edgetpu"),
+            *("mobilenet_v2_035", "mobilenet_v3_small", "nasnet_mobile", "overfeat"),
+            *("pnasnet_mobile", "resnet_v1_50", "resnet_v2_50", "s3dg", "vgg_16"),
+        ],
     ],
     ids=["few", "families"],
 )

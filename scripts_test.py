@@ -312,6 +312,7 @@ def test_fine_tuning_trains_what_it_says(flowers, published, tmp_path):
     assert np.any(start.get_tensor(weights) != after.get_tensor(weights))
 
 
+@pytest.mark.slow
 def test_mistakes_in_fine_tuning(flowers, published, tmp_path):
     train_dir = tmp_path / "train"
     command = (

@@ -61,6 +61,21 @@ class _NoKeras:
 
 
 @contextlib.contextmanager
+def without_information() -> Iterator[None]:
+    """Silences messages below warnings, as of a part that another one reports on."""
+    from absl import logging as absl_logging
+
+    logger = absl_logging.get_absl_logger()
+    verbosity, level = absl_logging.get_verbosity(), logger.level
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    try:
+        yield
+    finally:
+        absl_logging.set_verbosity(verbosity)
+        logger.setLevel(level)  # A program may have set another.
+
+
+@contextlib.contextmanager
 def _without_keras() -> Iterator[None]:
     """Keeps TensorFlow's import from importing Keras, and with it matplotlib.
 

@@ -93,6 +93,7 @@ print("all there")
 """
 
 
+@pytest.mark.slow
 def test_keras_and_matplotlib_are_loaded_when_they_are_used():
     not_loaded = "NOT_LOADED = 'keras', 'tf_keras', 'matplotlib', 'sklearn'\n"
     result = testing.run("-c", not_loaded + KERAS)

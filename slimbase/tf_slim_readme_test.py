@@ -539,6 +539,7 @@ def fine_tune(use_resource, model_path, logdir):
         return names(variables_to_restore)
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_all_but_the_last_layer(
     use_resource, without_eager, tmp_path
 ):

@@ -18,6 +18,7 @@ from nets import addresses
 from nets.published import PublishedCheckpoint
 from preprocessing.preprocessing_factory import RECIPES
 from slimbase.command_line import usage
+from slimzoo.config.average import AverageConfig
 from slimzoo.config.benchmark import BenchmarkConfig
 from slimzoo.config.check import CheckConfig
 from slimzoo.config.classify import ClassifyConfig
@@ -36,6 +37,7 @@ COMMANDS = {
     "export_inference_graph.py": ExportConfig,
     "classify_image.py": ClassifyConfig,
     "download_and_convert_data.py": ConvertConfig,
+    "average_checkpoints.py": AverageConfig,
     "check_dataset.py": CheckConfig,
     "download_checkpoint.py": DownloadConfig,
     "list_models.py": ListConfig,

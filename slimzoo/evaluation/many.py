@@ -96,19 +96,11 @@ def _each(config: EvalConfig) -> Iterator[EvalConfig]:
                 "--all_checkpoints and --watch need a directory of checkpoints, and "
                 f"--checkpoint_path={directory} is none"
             )
-        found = _watched(config) if config.watch else _all_in(directory)
+        found = _watched(config) if config.watch else checkpoints.all_in(directory)
         for checkpoint in found:
             yield dataclasses.replace(config, checkpoint_path=checkpoint)
     else:
         yield config
-
-
-def _all_in(directory: str) -> list[str]:
-    indices = pathlib.Path(directory).glob("*.index")
-    found = [str(path).removesuffix(".index") for path in indices]
-    if not found:
-        raise UserError(f"no checkpoint in {directory}: {files.listing(directory)}")
-    return sorted(found, key=lambda path: (checkpoints.step_of(path), path))
 
 
 def _watched(config: EvalConfig) -> Iterator[str]:

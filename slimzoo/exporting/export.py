@@ -1,9 +1,7 @@
 """Export: a network's graph for freeze_graph, or with its weights for use elsewhere."""
 
-import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from datasets import dataset_factory, imagenet
 from datasets.storage import manifests
 from datasets.storage.split import StoredSplit
 from nets.registry import NETWORKS
-from slimbase import files
+from slimbase import files, quiet
 from slimbase.errors import UserError, unknown
 from slimbase.graph import classic_graph, session_config
 from slimzoo.config.export import ExportConfig
@@ -134,7 +132,7 @@ def export_trained(config: ExportConfig) -> dict[str, Any]:
         calibration, shown = examples.choose(config, info)
         frozen, expected = freeze(config, network, shown.images)
         settings = _settings(config, format_name, calibration)
-        with _without_news():
+        with quiet.without_information():  # Converters and loaders say much.
             FORMATS[format_name].write(frozen, path, settings)
             written = verify.run_written(format_name, path, shown)
         comparisons = [
@@ -173,17 +171,6 @@ def _settings(
         integer_type=config.integer_type,
         calibration=calibration,
     )
-
-
-@contextlib.contextmanager
-def _without_news() -> Iterator[None]:
-    """Silences the many messages of converters and loaders, but for warnings."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def _check_trained(config: ExportConfig) -> str:

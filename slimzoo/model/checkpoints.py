@@ -36,6 +36,19 @@ def latest(directory: str) -> str | None:
     return tf.train.latest_checkpoint(directory)
 
 
+def all_in(directory: str) -> list[str]:
+    """The checkpoints of `directory`, by step.
+
+    Raises:
+      UserError: when there is none.
+    """
+    indices = pathlib.Path(directory).glob("*.index")
+    found = [str(path).removesuffix(".index") for path in indices]
+    if not found:
+        raise UserError(f"no checkpoint in {directory}: {files.listing(directory)}")
+    return sorted(found, key=lambda path: (step_of(path), path))
+
+
 def adopt(directory: str) -> None:
     """Makes the state file of a directory that was moved name the files inside it."""
     state, found = tf.train.get_checkpoint_state(directory), latest(directory)

@@ -1,5 +1,6 @@
 """Batch norm's moving averages in training."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -19,18 +20,36 @@ def grow_decay(arg_scope: dict[Any, Any], step: tf.Tensor) -> dict[Any, Any]:
     """
     n = tf.cast(step, tf.float32)
     growing = (1 + n) / (10 + n)
+    return _with_decay(arg_scope, lambda decay: tf.minimum(decay, growing))
 
-    def capped(arguments: dict[str, Any]) -> dict[str, Any]:
-        return arguments | {"decay": tf.minimum(arguments.get("decay", 0.999), growing)}
+
+def average_all(arg_scope: dict[Any, Any], count: tf.Tensor) -> dict[Any, Any]:
+    """An arg scope whose batch norm keeps the mean of the statistics of all batches.
+
+    Args:
+      arg_scope: arg scope that a network's function returns; not changed.
+      count: number of the batches before this one; at 0, what was kept is dropped.
+    """
+    n = tf.cast(count, tf.float32)
+    return _with_decay(arg_scope, lambda _: n / (n + 1))
+
+
+def _with_decay(
+    arg_scope: dict[Any, Any], change: Callable[[Any], Any]
+) -> dict[Any, Any]:
+    """An arg scope with other decays of batch norm, each made by `change`."""
+
+    def changed(arguments: dict[str, Any]) -> dict[str, Any]:
+        return arguments | {"decay": change(arguments.get("decay", 0.999))}
 
     batch_norm = slim.arg_scope_func_key(slim.batch_norm)
-    adapted = {batch_norm: capped(arg_scope.get(batch_norm, {}))}
+    adapted = {batch_norm: changed(arg_scope.get(batch_norm, {}))}
     for layer, arguments in arg_scope.items():
         if layer == batch_norm:
             continue
         # Parameters of the normalizer win over batch norm's own scope.
         if "decay" in (arguments.get("normalizer_params") or {}):
-            params = capped(arguments["normalizer_params"])
+            params = changed(arguments["normalizer_params"])
             arguments = arguments | {"normalizer_params": params}
         adapted[layer] = arguments
     return adapted

@@ -5,7 +5,7 @@ import tf_slim as slim
 
 from nets import inception, lenet, mobilenet_v1, nets_factory
 from slimbase.graph import classic_graph
-from slimzoo.training.batch_norm import freeze, grow_decay
+from slimzoo.training.batch_norm import average_all, freeze, grow_decay
 
 PIXEL = 3.0
 # Where the decay stands in a network's arg scope: among the parameters of the
@@ -144,3 +144,30 @@ def test_frozen_batch_norm_is_that_of_inference(name):
             if op.type.startswith("FusedBatchNorm")
         }
         assert modes == {False}
+
+
+@pytest.mark.parametrize("style", SCOPES)
+def test_average_of_all_batches(style):
+    random = np.random.RandomState(0)
+    batches = random.normal(2, 3, [4, 8, 5, 5, 1]).astype(np.float32)
+    with classic_graph():
+        images = tf.placeholder(tf.float32, batches.shape[1:])
+        count = tf.placeholder(tf.float32, [])
+        with slim.arg_scope(average_all(SCOPES[style](), count)):
+            with slim.arg_scope([slim.batch_norm], is_training=True):
+                ones = tf.ones_initializer()
+                slim.conv2d(images, 1, [1, 1], weights_initializer=ones, scope="layer")
+        updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+        kept = [
+            slim.get_variables_by_suffix(f"layer/BatchNorm/{name}")[0]
+            for name in ("moving_mean", "moving_variance")
+        ]
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            session.run([v.assign(v + 100) for v in kept])  # Of before.
+            for i, batch in enumerate(batches):
+                session.run(updates, {images: batch, count: i})
+            [mean], [variance] = session.run(kept)
+    assert mean == pytest.approx(batches.mean(), rel=1e-5)
+    within = np.mean([batch.var(ddof=1) for batch in batches])
+    assert variance == pytest.approx(within, rel=1e-2)
