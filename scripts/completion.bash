@@ -37,4 +37,4 @@ _slimzoo_files() {
 }
 
 complete -F _slimzoo train_image_classifier eval_image_classifier export_inference_graph \
-  classify_image download_and_convert_data check_dataset download_checkpoint list_models benchmark
+  classify_image download_and_convert_data average_checkpoints check_dataset download_checkpoint list_models benchmark

@@ -88,6 +88,10 @@ def average(config: AverageConfig) -> str:
         averages = _Averages(config, info, dataset, pathlib.Path(work))
         chosen = _chosen(found, averages)
         result = averages.greedy(chosen) if config.greedy else averages.of(chosen)
+        if (result.top_1 or 0) < (chosen[0].top_1 or 0) and config.greedy:
+            logging.warning(
+                f"{chosen[0]} is better by itself than the averages, {result.top_1:.2%}"
+            )
         if target.exists():
             target.rmdir()
         pathlib.Path(result.path).parent.rename(target)
