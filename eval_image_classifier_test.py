@@ -231,6 +231,7 @@ def without_background(published, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_labels_offset_is_inferred_from_the_classes(on_photos, without_background):
     """1000 classes against 1001 was an error about shapes."""
     inferred = on_photos(checkpoint_path=without_background)

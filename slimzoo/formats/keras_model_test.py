@@ -60,9 +60,10 @@ def export(checkpoint, tmp_path, size, **options: Any):
 @pytest.mark.parametrize(
     "name",
     [
-        name if name == "mobilenet_v1_025" else pytest.param(name, marks=marks)
+        pytest.param(
+            name, marks=pytest.mark.release if "inception" in name else pytest.mark.slow
+        )
         for name in EXACT
-        for marks in [pytest.mark.release if "inception" in name else pytest.mark.slow]
     ],
 )
 def test_it_answers_as_the_checkpoint(tmp_path, name):

@@ -100,10 +100,8 @@ def randomize(session, seed=1):
     )
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["mobilenet_v1_025", pytest.param("mobilenet_v2_035", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RANGES)
 def test_ranges_have_the_names_of_contrib(name):
     helpers = {
         f"{scope}/{scope}/{end}/{helper}"

@@ -65,6 +65,7 @@ def run_evaluation(stored, tmp_path, **options):
     return evaluate.evaluate(config)
 
 
+@pytest.mark.slow
 def test_a_run_opens_the_manifest_once_and_reports_a_lost_shard_once(
     stored, tmp_path, opened, caplog
 ):

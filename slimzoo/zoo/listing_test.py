@@ -47,6 +47,7 @@ def _list(checkout):
     return {row["name"]: row for row in rows}, started
 
 
+@pytest.mark.slow
 def test_all_are_listed_without_tensorflow_and_with_it_where_there_are_more(tmp_path):
     checkout = tmp_path / "checkout"
     copy_checkout(checkout)

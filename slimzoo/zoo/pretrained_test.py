@@ -351,6 +351,7 @@ def start(tmp_path):
         process.communicate()
 
 
+@pytest.mark.slow
 def test_killed_while_unpacking_leaves_nothing_that_looks_whole(tmp_path, pack, start):
     pack(ARCHIVE)
     process = start()

@@ -145,6 +145,7 @@ def test_a_server_of_a_name_warns(caplog):
     assert f"whoever reaches port {port} can run anything here" in caplog.text
 
 
+@pytest.mark.slow
 def test_parameter_server_ends_when_all_workers_have_finished(parameter_server):
     *workers, ps = configs(workers=2)
     first, second = map(join, workers)
