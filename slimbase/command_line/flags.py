@@ -80,11 +80,10 @@ def read_flags(
     for field in dataclasses.fields(config_class):
         name = usage.flag_name(field)
         flag = values[name]
-        if flag.present or name not in options:
-            if flag.present or "flag_default" not in field.metadata:
-                given[field.name] = flag.value
-        else:
+        if name in options and not flag.present:
             given[field.name] = options[name]
+        elif flag.present or "flag_default" not in field.metadata:
+            given[field.name] = flag.value
     return config_class(**{name: _at_home(value) for name, value in given.items()})
 
 

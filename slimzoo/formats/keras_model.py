@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from nets.registry import NETWORKS
+from nets.registry import NETWORKS, Network
 from slimbase.errors import UserError, reason
 from slimzoo.formats.predictor import Port, Predictor, Values
 from slimzoo.formats.trained import PROBABILITIES, Settings, Trained
@@ -16,6 +16,8 @@ from slimzoo.model.info import ModelInfo
 
 if TYPE_CHECKING:  # Keras takes seconds to import.
     import keras
+
+    from slimzoo.zoo.ports.keras_models import Family
 
 SUFFIX = ".keras"
 WEIGHTS_SUFFIX = ".weights.h5"
@@ -45,7 +47,7 @@ def write(trained: Trained, path: pathlib.Path, settings: Settings) -> None:
 
     The weights are `<stem>.weights.h5`, for an application that is built in code.
     """
-    from slimzoo.zoo.ports import keras_models
+    from slimzoo.zoo.ports import frozen, keras_models
 
     info = trained.info
     check(info)
@@ -59,32 +61,24 @@ def write(trained: Trained, path: pathlib.Path, settings: Settings) -> None:
             info.num_classes,
             info.image_size,
         )
-        _assign(model, _constants(trained), trained)
+        graph_def = trained.part([trained.probabilities], fold=False)
+        _assign(model, frozen.constants(graph_def), network, family)
         model.save(path)
         model.save_weights(path.with_name(path.stem + WEIGHTS_SUFFIX))
 
 
-def _constants(trained: Trained) -> Mapping[str, np.ndarray]:
-    """The variables' values by name, as they were trained."""
-    graph_def = trained.part([trained.probabilities], fold=False)
-    return {
-        node.name: tf.make_ndarray(node.attr["value"].tensor)
-        for node in graph_def.node
-        if node.op == "Const"
-    }
-
-
 def _assign(
-    model: "keras.Model", constants: Mapping[str, np.ndarray], trained: Trained
+    model: "keras.Model",
+    values: Mapping[str, np.ndarray],
+    network: Network,
+    family: "Family",
 ) -> None:
-    """Gives each weight of a model its value."""
-    from slimzoo.zoo.ports import keras_models, keras_weights, targets
+    """Gives each weight of a model its value, of values by our variables' names."""
+    from slimzoo.zoo.ports import keras_weights, targets
 
-    network = NETWORKS[trained.info.model_name]
     epsilon = targets.batch_norm_epsilon(network)
-    family = keras_models.FAMILIES[network.name]
     for name, layer, weight in keras_weights.names(model, network, family):
-        value = constants.get(name)
+        value = values.get(name)
         if value is None or value.size != np.prod(weight.shape):
             found = "no such variable" if value is None else f"shape {value.shape}"
             raise UserError(

@@ -6,8 +6,8 @@ and Better Generalization" (2018). The greedy choice: Wortsman et al., "Model so
 """
 
 import dataclasses
+import itertools
 import pathlib
-import shutil
 import tempfile
 from collections.abc import Sequence
 
@@ -167,11 +167,11 @@ class _Averages:
     ):
         self.config = config
         self._info, self._dataset, self._directory = info, dataset, directory
+        self._numbers = itertools.count()
 
     def of(self, candidates: Sequence[Candidate]) -> Candidate:
         """The average of candidates."""
-        target = self._directory / "averages"
-        shutil.rmtree(target, ignore_errors=True)
+        target = self._directory / f"averages-{next(self._numbers)}"
         target.mkdir()
         step = max(candidate.step for candidate in candidates)
         names = ", ".join(pathlib.Path(c.path).name for c in candidates)
@@ -191,12 +191,11 @@ class _Averages:
                 logging.info(f"Kept {candidate}")
             else:
                 logging.info(f"Left out {candidate}: top-1 would be {tried.top_1:.2%}")
-        result = self.of(kept)  # What was tried last may be another.
-        return dataclasses.replace(result, top_1=best.top_1)
+        return best
 
     def evaluated(self, candidate: Candidate) -> Candidate:
         """The candidate with its share of right answers."""
-        is_average = pathlib.Path(candidate.path).parent == self._directory / "averages"
+        is_average = self._directory in pathlib.Path(candidate.path).parents
         options = EvalConfig(
             checkpoint_path=candidate.path,
             dataset_dir=self.config.dataset_dir,

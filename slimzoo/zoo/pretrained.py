@@ -3,7 +3,6 @@
 import itertools
 import pathlib
 import re
-import shutil
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -113,8 +112,7 @@ def _fetch_from(
 ) -> None:
     """Fetches what is at an address and makes `target` of it."""
     # The suffix says how it is read; a part of one address is no part of another.
-    name = pathlib.PurePosixPath(urllib.parse.urlsplit(address.url).path).name
-    suffix = pathlib.PurePosixPath(name).suffix
+    suffix = pathlib.PurePosixPath(urllib.parse.urlsplit(address.url).path).suffix
     if suffix not in (".h5", ".safetensors"):
         suffix = ".tar.gz"
     path = target.with_name(f".{target.name}{suffix}")
@@ -239,21 +237,13 @@ def _unpack(
     origin: Mapping[str, str],
 ) -> None:
     """Unpacks an archive into `target`, which is there whole or not at all."""
-    work = target.with_name(f".{target.name}.unpacking")
-    shutil.rmtree(work, ignore_errors=True)  # Of a process that was killed.
-    try:
-        work.mkdir()
+    with files.new_directory(target) as work:
         archives.extract_tarball(archive, work)
         checkpoint = _checkpoint_in(work, archive)
         checkpoints.shapes(str(checkpoint))  # Raises an error if it cannot be read.
         _info(published).write(str(checkpoint.parent), origin)
         state = f'model_checkpoint_path: "{checkpoint.relative_to(work)}"\n'
         (work / "checkpoint").write_text(state, "utf-8")
-        work.rename(target)
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _checkpoint_in(work: pathlib.Path, archive: pathlib.Path) -> pathlib.Path:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import pytest
 
+from nets.nets_factory import NETWORKS
 from slimzoo.config.evaluate import EvalConfig
 from slimzoo.config.zoo import DownloadConfig
 from slimzoo.evaluation.evaluate import evaluate
@@ -53,12 +54,8 @@ def keras_h5(checkpoint, path):
     arguments: dict[str, Any] = {"weights": None, "classes": 1001, "alpha": 0.25}
     model = keras.applications.MobileNet(input_shape=(128, 128, 3), **arguments)
     ours = values(checkpoint)
-    for layer in model.layers:
-        for weight in layer.weights:
-            scope = family.rules.scope(layer.name)
-            name = keras_weights.VARIABLES[type(layer).__name__].get(weight.name)
-            if name:
-                weight.assign(ours[f"{scope}/{name}"])
+    for name, _, weight in keras_weights.names(model, NETWORKS[NAME], family):
+        weight.assign(ours[name])
     model.save(path / "model.h5")
     return path / "model.h5"
 

@@ -13,7 +13,7 @@ from slimzoo.zoo.ports.keras_models import Family
 from slimzoo.zoo.ports.weights import MisfitError, Weights
 
 # From a layer's weight to our variable, by kind of layer.
-VARIABLES: Mapping[str, Mapping[str, str]] = {
+_VARIABLES: Mapping[str, Mapping[str, str]] = {
     "Conv2D": {"kernel": "weights", "bias": "biases"},
     "Dense": {"kernel": "weights", "bias": "biases"},
     "DepthwiseConv2D": {
@@ -133,7 +133,7 @@ def _variables(
 ) -> Iterator[tuple[str, keras.Variable]]:
     kind = type(layer).__name__
     for weight in layer.weights:
-        name = VARIABLES.get(kind, {}).get(weight.name)
+        name = _VARIABLES.get(kind, {}).get(weight.name)
         if name is None:
             raise MisfitError(
                 f"the layer {layer.name} has a weight {weight.name} which no {kind} "

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import pathlib
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,12 +61,8 @@ def import_weights(
             f"{target} is there already: {files.listing(str(target))}. Move it away, "
             "or name another directory"
         )
-    work = target.with_name(f".{target.name}.importing")
-    shutil.rmtree(work, ignore_errors=True)  # Of a process that was killed.
-    unpacked = work / "unpacked"
-    try:
-        work.mkdir(parents=True)
-        with sources.opened(pathlib.Path(source), unpacked) as (path, kind):
+    with files.new_directory(target) as work:
+        with sources.opened(pathlib.Path(source), work / "unpacked") as (path, kind):
             info, fitted = _fit(path, kind, network, published)
         for note in fitted.notes:
             logging.info(note)
@@ -75,11 +70,6 @@ def import_weights(
         info.write(str(work), origin)
         state = f'model_checkpoint_path: "{_CHECKPOINT}"\n'
         (work / "checkpoint").write_text(state, "utf-8")
-        work.rename(target)
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     logging.info(
         f"{len(fitted.values)} variables of {source} ({kind.name}) are in {target}, "
         f"for {info.model_name} at {info.size_text}, preprocessed as "

@@ -34,6 +34,23 @@ def variables(info: ModelInfo) -> dict[str, tuple[int, ...]]:
     )
 
 
+def own_variables(
+    network: Network, num_classes: int | None = None
+) -> dict[str, tuple[int, ...]]:
+    """The `variables` of a network at its own size and width."""
+    return variables(
+        ModelInfo(
+            model_name=network.name,
+            labels_offset=0,
+            image_size=(network.image_size, network.image_size),
+            channels=network.channels,
+            preprocessing_name=network.preprocessing,
+            use_grayscale=False,
+            num_classes=num_classes,
+        )
+    )
+
+
 @functools.lru_cache(maxsize=4)  # Some take seconds, and are asked for twice.
 def _variables(
     model_name: str,
@@ -81,16 +98,6 @@ def batch_norm_epsilon(network: Network) -> float:
 
 def convolutions(network: Network) -> list[str]:
     """Scopes of the convolutions with batch norm, in the order of the layers."""
-    size = network.image_size
-    found = variables(
-        ModelInfo(
-            model_name=network.name,
-            labels_offset=0,
-            image_size=(size, size),
-            channels=network.channels,
-            preprocessing_name=network.preprocessing,
-            use_grayscale=False,
-        )
-    )
+    found = own_variables(network)
     end = "/BatchNorm/beta"
     return [name.removesuffix(end) for name in found if name.endswith(end)]

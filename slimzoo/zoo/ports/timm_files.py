@@ -12,7 +12,6 @@ from nets.registry import Network
 from slimbase import extras
 from slimbase.errors import UserError
 from slimbase.text import listed
-from slimzoo.model.info import ModelInfo
 from slimzoo.zoo.ports import targets, timm_weights
 from slimzoo.zoo.ports.timm_models import MODELS, Model
 from slimzoo.zoo.ports.weights import MisfitError, Weights
@@ -21,6 +20,7 @@ _CONFIG = "config.json"
 _LARGEST_HEADER = 100 << 20  # In bytes, as the library has it.
 _EPSILON = 0.001  # Of batch norm in all of these models, unless built otherwise.
 _ARGUMENTS_OF_NORM = ("bn_eps", "norm_eps")
+_CLASSES = 1000  # Of the variables that timm's names are matched with.
 _MEAN = _DEVIATION = [0.5, 0.5, 0.5]  # Of what [-1, 1] is made from [0, 1] by.
 
 
@@ -55,7 +55,7 @@ def read(path: pathlib.Path, network: Network, width: float) -> Weights:
     config = _config(path)
     notes = _checked(config, path, model, network, tensors)
     image_size = config.image_size if config else None
-    ours = variables(network)
+    ours = targets.own_variables(network, _CLASSES)
     found, changes = timm_weights.of_tensors(tensors, model, ours)
     notes += [*changes, *_without_auxiliary(found, network, image_size)]
     norms = {n.rpartition("/")[0] for n in found if n.endswith("/moving_variance")}
@@ -178,21 +178,6 @@ def _checked(
             "not of the same model"
         )
     return []
-
-
-def variables(network: Network) -> dict[str, tuple[int, ...]]:
-    """Shapes by name of a network's variables at its own size and width."""
-    size = (network.image_size, network.image_size)
-    info = ModelInfo(
-        model_name=network.name,
-        labels_offset=0,
-        image_size=size,
-        channels=network.channels,
-        preprocessing_name=network.preprocessing,
-        use_grayscale=False,
-        num_classes=1000,
-    )
-    return targets.variables(info)
 
 
 def _without_auxiliary(

@@ -13,7 +13,7 @@ from slimbase.errors import UserError
 from slimzoo.config.evaluate import EvalConfig
 from slimzoo.inference import predictor
 from slimzoo.model import info as model_info
-from slimzoo.zoo.ports import port, timm_files, timm_models, timm_values
+from slimzoo.zoo.ports import port, targets, timm_files, timm_models, timm_values
 from slimzoo.zoo.ports.timm_weights import of_tensors
 
 RECORD = json.loads(
@@ -71,7 +71,7 @@ def logits_of(checkpoint, size):
 )
 def test_every_name_has_its_place(architecture):
     network = NETWORKS[ours(architecture)]
-    variables = timm_files.variables(network)
+    variables = targets.own_variables(network, 1000)
     model = timm_models.MODELS[network.name]
     shapes = timm_values.unpacked(RECORD[architecture]["shapes"])
     # Of one number each, as only names and shapes matter.

@@ -53,9 +53,9 @@ class Kind(NamedTuple):
     Attributes:
       name: what it is, with an article, for messages.
       holds: whether a file or directory is of this kind, by its content.
-      read: reads the weights of a network that is `width` times as wide as the widest
-        layer says, as `depth_multiplier` counts. Raises `WidthError` if they are of
-        another width.
+      read: `f(path, network, width)` reads the weights of a network whose
+        `depth_multiplier` is `width`. It raises `WidthError` if they are of another
+        width.
     """
 
     name: str
