@@ -272,7 +272,7 @@ def test_a_folder_of_odd_pictures(shared_data, published):
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(answers) == len(list(odd.iterdir()))
     refused = [answer for answer in answers if "error" in answer]
-    assert result.returncode == len(refused) == 18
+    assert result.returncode == len(refused) == 16
     for answer in refused:
         assert f"{answer['file']}: {answer['error']}\n" in result.stderr
         assert "\n" not in answer["error"]

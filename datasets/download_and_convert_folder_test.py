@@ -244,3 +244,77 @@ def test_flags_that_cannot_be(monkeypatch, tmp_path, arguments, told):
     monkeypatch.chdir(tmp_path)
     assert told in testing.fails(SCRIPT, *arguments)
     assert not list(tmp_path.iterdir())
+
+
+def _with_phone_photos(shared_data, source):
+    for name in ("pug.heic", "photo.heic", "rotated.avif", "rgb16_planar.tif"):
+        (source / "bee" / name).symlink_to(shared_data / "phone_photos" / name)
+    return source
+
+
+def test_photos_of_phones(shared_data, source, tmp_path):
+    target = tmp_path / "records"
+    _with_phone_photos(shared_data, source)
+    result = testing.call(
+        SCRIPT,
+        "--dataset_name=folder",
+        f"--source_dir={source}",
+        f"--dataset_dir={target}",
+    )
+    assert "2: HEIC made JPEG" in result.stderr
+    assert "1: AVIF made JPEG" in result.stderr
+    assert "1: TIFF made PNG" in result.stderr
+    assert "1: turned upright, as EXIF says" in result.stderr
+    assert not (target / "bad_files.txt").exists()
+
+
+def test_pictures_that_are_not_read_are_reported(source, tmp_path):
+    for name, start in {"a.jxl": b"\xff\x0a", "b.nef": b"II*\0", "c.jxl": b""}.items():
+        (source / "bee" / name).write_bytes(start + name.encode())
+    (source / "bee" / "clip.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
+    flags = [SCRIPT, "--dataset_name=folder", f"--source_dir={source}"]
+    result = testing.call(*flags, f"--dataset_dir={tmp_path / 'a'}")
+    assert "3 pictures were left out" in result.stderr
+    assert "1: is a JPEG XL, which is not read: convert it to JPEG" in result.stderr
+    assert "nor beginning like one: 1 .mov" in result.stderr
+    listed = (tmp_path / "a" / "bad_files.txt").read_text()
+    assert "bee/a.jxl: is a JPEG XL, which is not read" in listed
+    strict = testing.call(
+        *(*flags, f"--dataset_dir={tmp_path / 'b'}", "--strict"), check=False
+    )
+    assert strict.returncode == 1
+    assert strict.stderr.splitlines()[-1].startswith("error: bee/")
+
+
+def test_a_class_that_loses_all_its_pictures(source, tmp_path):
+    for number in range(3):
+        path = source / "dog" / f"{number}.jxl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"\xff\x0a" + bytes([number]))
+    with pytest.raises(UserError) as error:
+        download_and_convert_folder.run(tmp_path / "records", source)
+    assert "none of the pictures of dog can be used" in str(error.value)
+    assert "3: is a JPEG XL, which is not read" in str(error.value)
+    assert not (tmp_path / "records" / "manifest.json").exists()
+
+
+def test_a_thousand_pictures_and_one_that_crashed_the_process(shared_data, tmp_path):
+    source = tmp_path / "photos"
+    for number in range(1000):
+        path = source / ("ant", "bee")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number % 256, number // 256, 0)).save(path)
+    crashing = shared_data / "odd_images" / "lossless_gray.jpg"
+    (source / "bee" / "scan.jpg").symlink_to(crashing)
+    target = tmp_path / "records"
+    result = testing.run(
+        SCRIPT,
+        "--dataset_name=folder",
+        f"--source_dir={source}",
+        f"--dataset_dir={target}",
+    )
+    assert (target / "bad_files.txt").read_text() == (
+        "bee/scan.jpg: is a lossless JPEG, which TensorFlow does not decode\n"
+    )
+    assert "1 pictures were left out" in result.stderr
+    assert len(_names(target, "train") + _names(target, "validation")) == 1000

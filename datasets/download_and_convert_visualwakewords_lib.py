@@ -56,8 +56,8 @@ class Photo(NamedTuple):
           PictureError: if it can't be used.
         """
         width, height = self.image["width"], self.image["height"]
-        stored, orientation = decode.look(content)
-        if stored.size != (width, height):
+        stored = decode.look(content)
+        if (stored.width, stored.height) != (width, height):
             raise decode.PictureError(
                 f"is {stored.width} x {stored.height}, but its boxes are for "
                 f"{width} x {height}"
@@ -73,7 +73,7 @@ class Photo(NamedTuple):
         boxes = [thing["bbox"] for thing in self.objects]
         corners = [(x, y, x + w, y + h) for x, y, w, h in boxes]
         sides = np.array(corners).reshape(-1, 4) / [width, height, width, height]
-        xmin, ymin, xmax, ymax = upright(sides, orientation).T
+        xmin, ymin, xmax, ymax = upright(sides, stored.orientation).T
         floats = {
             "bbox/xmin": xmin,
             "bbox/xmax": xmax,

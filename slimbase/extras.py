@@ -7,6 +7,7 @@ from slimbase.errors import UserError
 
 # What to install for each, where slimzoo is used from a checkout.
 _PACKAGES = {
+    "heic": "pi-heif",
     "onnx": "tf2onnx onnxruntime",
     "openvino": "openvino",
     "safetensors": "safetensors",
@@ -28,7 +29,13 @@ def load(package: str, extra: str, wanted_by: str) -> Any:
         return importlib.import_module(package)
     except ImportError as error:
         raise UserError(
-            f"{wanted_by} needs the package {error.name or package}: "
-            f"pip install -e '.[{extra}]' in the checkout, or "
-            f"pip install {_PACKAGES[extra]}"
+            f"{wanted_by} needs the package {error.name or package}: {command(extra)}"
         ) from error
+
+
+def command(extra: str) -> str:
+    """The commands that install an extra."""
+    return (
+        f"pip install -e '.[{extra}]' in the checkout, or pip install "
+        f"{_PACKAGES[extra]}"
+    )

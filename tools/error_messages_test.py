@@ -26,6 +26,7 @@ PASSED_ON = {
         "datasets/converting/ilsvrc_boxes.py _read_annotations",
         "…",
     ): "an error about a file",
+    ("slimbase/pictures/isolated.py call", "…"): "what its operations say",
     ("datasets/storage/split.py check_files", "…"): "that shards are missing",
     ("datasets/registry.py describe", "…"): "what DATASETS was made with",
     ("slimzoo/evaluation/many.py evaluate_all", "…: …"): "an error of one of several",

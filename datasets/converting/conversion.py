@@ -11,7 +11,9 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,10 +30,13 @@ from datasets.storage.records import WORK_DIRECTORY
 from datasets.storage.shards import Shard, SplitPlan
 from slimbase import files, locks
 from slimbase.errors import UserError
+from slimbase.text import counted, listed
 
 _WRITERS = 2
 _MOST_SHOWN = 5  # Classes.
 _RECORDS = "records"
+# What differs in the reasons of several pictures: numbers and first bytes.
+_OWN = re.compile(r"\b\d[\d,]*\b(?! or later)|b'.*'|b\".*\"")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +148,8 @@ def _convert(
         for split, names in plan.items()
     }
     _check_written(content, written)
+    if dataset.name not in registry.DATASETS:  # Published classes are what they are.
+        _check_classes(content, written)
     bad_files = [f"{name}: {reason}\n" for name, reason in _skipped(written)]
     if bad_files:
         extra[resume.BAD_FILES_FILENAME] = "".join(bad_files).encode()
@@ -168,6 +175,7 @@ def _convert(
         if (unfinished / name).exists() or not (directory / name).exists():
             (unfinished / name).replace(directory / name)
     _log_written(dataset, directory, manifest)
+    _log_changes(directory, written)
 
 
 def _fingerprint(
@@ -287,6 +295,11 @@ def _skipped(written: Mapping[str, Sequence[Shard]]) -> list[tuple[str, str]]:
 
 
 def _check_written(content: Content, written: Mapping[str, Sequence[Shard]]) -> None:
+    """Warns of classes that a split has no picture of.
+
+    Raises:
+      UserError: if a split has pictures, and none can be used.
+    """
     for split, parts in written.items():
         skipped = _skipped({split: parts})
         if skipped and not any(shard.count for shard in parts):
@@ -305,6 +318,28 @@ def _check_written(content: Content, written: Mapping[str, Sequence[Shard]]) -> 
             )
 
 
+def _check_classes(content: Content, written: Mapping[str, Sequence[Shard]]) -> None:
+    """Raises UserError if none of the pictures of a class can be used."""
+    number = len(content.class_names)
+    wanted, kept = np.zeros((2, number), np.int64)
+    for split, parts in written.items():
+        labels = np.asarray(content.splits[split].labels, np.int64)
+        wanted += np.bincount(labels, minlength=number)
+        kept += np.sum([shard.per_class for shard in parts], axis=0, dtype=np.int64)
+    lost = np.flatnonzero((wanted > 0) & (kept == 0)).tolist()
+    if not lost:
+        return
+    names = [content.class_names[i] for i in lost]
+    reasons = Counter(_kind_of_reason(reason) for _, reason in _skipped(written))
+    raise UserError(
+        f"none of the pictures of {listed(names, _MOST_SHOWN)} can be used, and a "
+        "class without pictures cannot be learnt. Convert these pictures to JPEG or "
+        "PNG, or remove the class. Of all classes, "
+        f"{counted(sum(reasons.values()), 'picture')} cannot be used:"
+        f"{_by_number(reasons)}"
+    )
+
+
 def _log_written(
     dataset: registry.Descriptor, directory: pathlib.Path, manifest: Manifest
 ) -> None:
@@ -314,8 +349,35 @@ def _log_written(
         f"{directory} holds the data set {dataset.name}: {counts}; "
         f"{len(manifest.classes)} classes."
     )
-    if skipped := sum(split.skipped for split in splits.values()):
-        logging.warning(
-            f"{skipped} pictures were left out; "
-            f"{directory / resume.BAD_FILES_FILENAME} says why."
+
+
+def _log_changes(
+    directory: pathlib.Path, written: Mapping[str, Sequence[Shard]]
+) -> None:
+    """Reports what was changed in pictures and what was left out, by kind."""
+    changed: Counter[str] = Counter()
+    for shard in itertools.chain.from_iterable(written.values()):
+        changed.update(shard.changed)
+    if changed:
+        logging.info(
+            f"Pictures that were encoded anew, as TensorFlow would misread them:"
+            f"{_by_number(changed)}"
         )
+    skipped = _skipped(written)
+    if skipped:
+        reasons = Counter(_kind_of_reason(reason) for _, reason in skipped)
+        logging.warning(
+            f"{len(skipped)} pictures were left out; "
+            f"{directory / resume.BAD_FILES_FILENAME} has their names:"
+            f"{_by_number(reasons)}"
+        )
+
+
+def _by_number(counts: Counter[str]) -> str:
+    """Lines of counts, the largest first, to follow a colon."""
+    return "".join(f"\n  {count:,}: {what}" for what, count in counts.most_common())
+
+
+def _kind_of_reason(reason: str) -> str:
+    """A reason without what differs from picture to picture."""
+    return _OWN.sub("…", reason)

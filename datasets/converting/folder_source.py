@@ -15,14 +15,12 @@ from datasets.converting import folder_table
 from datasets.converting.folder_table import SPLITS
 from slimbase import files
 from slimbase.errors import UserError
-from slimbase.pictures import decode
 from slimbase.pictures import find as picture_files
 
 _LAYOUTS = (
     "expected a folder for each class (daisy/1.jpg), such folders in train and val or "
     "test (train/daisy/1.jpg), or --csv_file with lines of path,label"
 )
-_SNIFFED_BYTES = 16
 _MOST_SHOWN = 5
 
 
@@ -103,6 +101,7 @@ def _value(label: str) -> tuple:
 def _in_folders(root: pathlib.Path) -> Iterator[Picture]:
     if not root.is_dir():
         raise UserError(f"{files.listing(str(root))}; {_LAYOUTS}")
+    others: list[str] = []
     for folder, split in _splits(root).items():
         known = {}
         for class_folder in _folders(folder):
@@ -113,8 +112,11 @@ def _in_folders(root: pathlib.Path) -> Iterator[Picture]:
                     f"the folders {other.name!r} and {class_folder.name!r} in {folder} "
                     f"both stand for the class {label!r}: rename one of them"
                 )
-            for path in _pictures(class_folder):
+            paths, more = picture_files.sort_out(str(class_folder))
+            others += more
+            for path in map(pathlib.Path, paths):
                 yield Picture(path, path.relative_to(root).as_posix(), label, split)
+    picture_files.warn_of_others(others, str(root))
 
 
 def _splits(root: pathlib.Path) -> dict[pathlib.Path, str]:
@@ -143,7 +145,10 @@ def _splits(root: pathlib.Path) -> dict[pathlib.Path, str]:
 
 def _loose(folder: pathlib.Path) -> int:
     """The number of pictures right in a folder."""
-    return sum(path.is_file() and _may_be_picture(path) for path in folder.iterdir())
+    return sum(
+        path.is_file() and picture_files.may_be_picture(path)
+        for path in folder.iterdir()
+    )
 
 
 def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -158,22 +163,6 @@ def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
         for path in found
         if not picture_files.is_hidden(path.name) and path.resolve() not in around
     ]
-
-
-def _pictures(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Files that are called or begin like pictures; others are none of ours."""
-    found = sorted(picture_files.walk(str(folder)), key=picture_files.natural)
-    return [path for path in map(pathlib.Path, found) if _may_be_picture(path)]
-
-
-def _may_be_picture(path: pathlib.Path) -> bool:
-    if path.suffix.lower() in picture_files.SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as file:
-            return decode.kind_of(file.read(_SNIFFED_BYTES)) is not None
-    except OSError:
-        return False
 
 
 def _class_name(name: str) -> str:

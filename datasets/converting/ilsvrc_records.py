@@ -106,7 +106,7 @@ def example(
     """
     encoded = encode_picture(content, formats=("jpeg",))
     if len(boxes):
-        boxes = upright(boxes, decode.look(content)[1])
+        boxes = upright(boxes, decode.look(content).orientation)
     box_labels = int64_feature([label] * len(boxes))
     features = {
         "image/height": int64_feature(encoded.height),

@@ -1,7 +1,9 @@
 """From any picture to one that TensorFlow reads as people see it."""
 
+import contextlib
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +12,15 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from datasets import dataset_utils
-from slimbase.pictures import decode, jpegs
+from slimbase.pictures import decode, kinds
 
 _JPEG_QUALITY = 95
 _MOST_JPEG_PIXELS = 65_500  # Of a side; libjpeg encodes no more.
-# Pillow's names; MPO is a JPEG with another one behind it.
-_KINDS = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png"}
-_PLAIN_MODES = ("L", "RGB")
+# Lossy themselves; a PNG of a photo takes up several times the room.
+_AS_JPEG = (kinds.JPEG, kinds.HEIC, kinds.AVIF)
+_PLAIN = "CMYK, palettes, 16 bits or transparency made plain RGB"
+# Where a caller wants to know what was changed.
+_changes: ContextVar[list[str] | None] = ContextVar("changes", default=None)
 
 
 class Encoded(NamedTuple):
@@ -42,8 +46,9 @@ def encode_picture(
 
     Kept byte for byte: upright 8-bit gray and RGB pictures of one of `formats`. Encoded
     anew: CMYK, palettes, 16 bits, what is transparent (laid on white), what EXIF says
-    to turn, GIF (the first frame), BMP, WebP. A JPEG becomes one of quality 95, others
-    a PNG if that is one of `formats`.
+    to turn, colours of another profile than sRGB, and all other kinds of files, such as
+    GIF (the first frame), WebP and HEIC. JPEG, HEIC and AVIF become a JPEG of quality
+    95, others a PNG if that is one of `formats`.
 
     Args:
       content: of the file; it decides what it is.
@@ -52,23 +57,22 @@ def encode_picture(
     Raises:
       PictureError: with the reason if the picture is damaged or can't be read.
     """
-    jpeg = jpegs.facts_if_sound(content) if "jpeg" in formats else None
-    is_upright = jpeg and (not jpeg.may_have_exif or decode.look(content)[1] == 1)
-    if jpeg and is_upright and jpeg.height * jpeg.width <= decode.MAX_PIXELS:
-        return Encoded(content, "jpeg", jpeg.height, jpeg.width)
-    image, orientation = decode.look(content)
-    kind = _KINDS.get(image.format or "", "")
-    is_plain = image.mode in _PLAIN_MODES and not decode.is_clear(image)
-    if kind in formats and is_plain and orientation == 1 and not _is_deep(content):
-        if kind == "jpeg":
-            decode.refuse_damaged_jpeg(content)
-        else:
-            decode.decode(content)
-        width, height = image.size
-        return Encoded(content, kind, height, width)
-    pixels = decode.decode(content)
+    header = decode.look(content)
+    kind = header.kind.name.lower()
+    if kind in formats and header.is_kept:
+        if not header.is_sound:
+            decode.decode(content)  # TensorFlow is the judge of what it has to read.
+        return Encoded(content, kind, header.height, header.width)
+    pixels, changes = decode.picture(content)
     height, width = pixels.shape[:2]
-    if kind == "jpeg" or "png" not in formats:
+    made = "jpeg" if header.kind in _AS_JPEG or "png" not in formats else "png"
+    if made != kind:
+        changes = (f"{header.kind.name} made {made.upper()}", *changes)
+    elif not header.is_plain:
+        changes = (_PLAIN, *changes)
+    for change in changes:
+        _note(change)
+    if made == "jpeg":
         if max(height, width) > _MOST_JPEG_PIXELS:
             raise decode.PictureError(
                 f"is {width} wide and {height} high; a JPEG has at most "
@@ -77,6 +81,23 @@ def encode_picture(
         content = simplejpeg.encode_jpeg(pixels, _JPEG_QUALITY, colorsubsampling="444")
         return Encoded(content, "jpeg", height, width)
     return Encoded(compressed(pixels, "png"), "png", height, width)
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[list[str]]:
+    """Gives a list to which `encode_picture` adds what it changes, in this thread."""
+    changes: list[str] = []
+    token = _changes.set(changes)
+    try:
+        yield changes
+    finally:
+        _changes.reset(token)
+
+
+def _note(change: str) -> None:
+    changes = _changes.get()
+    if changes is not None:
+        changes.append(change)
 
 
 def picture_example(
@@ -118,8 +139,3 @@ def compressed(pixels: np.ndarray, image_format: str) -> bytes:
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, image_format, quality=_JPEG_QUALITY)
     return encoded.getvalue()
-
-
-def _is_deep(content: bytes) -> bool:
-    """Whether it is a PNG of 16 bits a channel, which Pillow takes for RGB."""
-    return content.startswith(b"\x89PNG") and content[24:25] == b"\x10"

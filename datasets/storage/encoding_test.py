@@ -6,6 +6,7 @@ import simplejpeg
 from PIL import Image
 
 from datasets.storage import encoding
+from slimbase import testing
 from slimbase.pictures import decode
 from slimbase.pictures.decode import PictureError
 
@@ -64,11 +65,49 @@ def test_others_are_encoded_anew(colors, make, kind, size):
     assert encoded.content != content
     # What TensorFlow reads now is what people saw before.
     seen = decode.decode(content).astype(int)
-    image, orientation = decode.look(encoded.content)
-    assert (image.mode, orientation) == ("RGB", 1)
+    header = decode.look(encoded.content)
+    assert header.is_plain
+    assert (header.channels, header.orientation) == (3, 1)
     now = decode.decode(encoded.content).astype(int)
     assert np.abs(now - seen).max() <= (0 if kind == "png" else 12)
     assert np.abs(now - seen).mean() < 1.5
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_colors_of_another_profile_are_encoded_anew(colors, kind):
+    profile = testing.color_profile("Adobe RGB")
+    content = _file(colors, kind, icc_profile=profile)
+    with encoding.noting() as changes:
+        encoded = encoding.encode_picture(content)
+    assert changes == [decode.CONVERTED]
+    assert (encoded.format, encoded.height, encoded.width) == (kind, 40, 60)
+    assert not decode.look(encoded.content).profile
+    pixels = decode.decode(encoded.content).astype(int)
+    seen = decode.decode(content)
+    assert np.abs(pixels - seen).max() <= (0 if kind == "png" else 16)
+    assert np.abs(seen.astype(int) - colors).mean() > 5
+    same = _file(colors, kind, icc_profile=testing.color_profile("sRGB"))
+    assert encoding.encode_picture(same).content == same
+
+
+def test_an_orientation_of_zero_is_upright(colors):
+    content = _with_exif(colors, 0)
+    assert encoding.encode_picture(content) == (content, "jpeg", 40, 60)
+
+
+def test_photos_of_phones_become_jpegs(shared_data):
+    for name in ("pug.heic", "rotated.avif", "rgb16.tif"):
+        path = shared_data / "phone_photos" / name
+        with encoding.noting() as changes:
+            encoded = encoding.encode_picture(path.read_bytes())
+        made = "png" if path.suffix == ".tif" else "jpeg"
+        assert encoded.format == made
+        kind = {".heic": "HEIC", ".avif": "AVIF", ".tif": "TIFF"}[path.suffix]
+        assert changes[0] == f"{kind} made {made.upper()}"
+        seen = decode.read(path)
+        pixels = decode.decode(encoded.content).astype(int)
+        assert pixels.shape == seen.shape
+        assert np.abs(pixels - seen).mean() < 2.5
 
 
 def test_where_only_jpeg_will_do(colors):

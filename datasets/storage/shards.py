@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets.storage import encoding
 from slimbase import files, parallel
 from slimbase.errors import UserError
 from slimbase.pictures.decode import PictureError
@@ -55,6 +57,7 @@ class Shard:
       heights: the smallest and the largest, in pixels; empty if records have none.
       widths: as `heights`.
       skipped: the name of each picture that can't be used, and the reason.
+      changed: number of pictures by what was changed in them.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Shard:
     heights: list[int]
     widths: list[int]
     skipped: list[tuple[str, str]]
+    changed: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 class _EncodedRecord(NamedTuple):
@@ -73,6 +77,7 @@ class _EncodedRecord(NamedTuple):
     height: int | None = None
     width: int | None = None
     problem: str = ""
+    changes: Sequence[str] = ()
 
 
 def write_shard(
@@ -100,6 +105,7 @@ def write_shard(
     """
     temporary = path.with_name(f"{path.name}.partial")
     labels, heights, widths, skipped = [], [], [], []
+    changed: Counter[str] = Counter()
     try:
         with tf.io.TFRecordWriter(str(temporary)) as writer:
             for record in _records(split, indices, pool):
@@ -116,6 +122,7 @@ def write_shard(
                     continue
                 writer.write(record.content)
                 labels.append(int(split.labels[record.index]))
+                changed.update(record.changes)
                 if record.height is not None:
                     heights.append(record.height)
                     widths.append(record.width)
@@ -128,6 +135,7 @@ def write_shard(
             heights=_extent(heights),
             widths=_extent(widths),
             skipped=skipped,
+            changed=dict(changed),
         )
         temporary.replace(path)
     except (OSError, tf.errors.OpError) as error:
@@ -183,7 +191,8 @@ def _records(
 def _encoder(split: SplitPlan) -> Callable[[range], list[_EncodedRecord]]:
     def encode(index: int) -> _EncodedRecord:
         try:
-            example = split.encode(index)
+            with encoding.noting() as changes:
+                example = split.encode(index)
         except PictureError as error:
             return _EncodedRecord(index, problem=str(error))
         feature = example.features.feature
@@ -196,7 +205,7 @@ def _encoder(split: SplitPlan) -> Callable[[range], list[_EncodedRecord]]:
         )
         # Deterministic, so that a conversion repeated gives the same checksums.
         content = example.SerializeToString(deterministic=True)
-        return _EncodedRecord(index, content, height, width)
+        return _EncodedRecord(index, content, height, width, changes=changes)
 
     return lambda indices: [encode(index) for index in indices]
 

@@ -2,40 +2,38 @@
 
 import contextlib
 import functools
-import io
 import os
 import pathlib
 import re
 import stat
 import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
-import simplejpeg
 import tensorflow.compat.v1 as tf
-from PIL import ExifTags, Image
 
 from slimbase.graph import session_config
-from slimbase.pictures import jpegs
+from slimbase.pictures import exif, isolated, jpegs, kinds, pngs
+from slimbase.pictures.decoder_process import jpeg_complaint as _complaint
+from slimbase.pictures.errors import PictureError
+from slimbase.pictures.kinds import Kind
 
 MAX_PIXELS = 120_000_000  # Medium-format cameras have 102 million.
 MAX_BYTES = 500_000_000
+# What is done to pictures so that they are seen right.
+TURNED = "turned upright, as EXIF says"
+CONVERTED = "converted to sRGB from another colour profile"
+TAKEN_FOR_SRGB = "of HDR or wide colours without a profile, taken for sRGB"
 
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
-_STARTS = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG": "PNG",
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"RIFF": "WebP",
-}
-_FILTERS = threading.Lock()
 _BAND_PIXELS = 1 << 20  # Converted at a time.
 _LARGE_PIXELS = 25_000_000  # One by one, as each takes much memory.
 _LARGE = threading.Lock()
 # What libjpeg says when the code of the picture is wrong.
 _DAMAGE = r"Huffman|instead of RST|Unsupported marker"
+_EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x(\w\w)")
+_CMYK = 4  # Channels.
+_MODES = {1: "L", 3: "RGB", _CMYK: "CMYK"}  # Of Pillow, by channels.
 _LUMA = np.array(
     [[0.299], [0.587], [0.114]], np.float32
 )  # ITU-R BT.601, as JPEG has it.
@@ -51,8 +49,47 @@ _ORIENTATIONS = {
 }
 
 
-class PictureError(ValueError):
-    """Why a picture can't be read: one line, to be shown after the file's name."""
+class Header(NamedTuple):
+    """What a picture says of itself before it is decoded.
+
+    Attributes:
+      kind: kind of the file.
+      height: in pixels, as it is stored.
+      width: in pixels, as it is stored.
+      orientation: by EXIF, 1 to 8; 1 if it is upright.
+      is_plain: whether it is a gray or RGB picture of 8 bits a channel, opaque.
+      is_clear: whether it is a PNG of which parts are transparent, or may be.
+      is_sound: whether it is a JPEG that plainly is sound; see `jpegs.Header`.
+      channels: number of colour channels, of a JPEG or PNG; else 0.
+      profile: colour profile (ICC), if it has one and is not of sRGB; else empty.
+    """
+
+    kind: Kind
+    height: int
+    width: int
+    orientation: int = exif.UPRIGHT
+    is_plain: bool = False
+    is_clear: bool = False
+    is_sound: bool = False
+    channels: int = 0
+    profile: bytes = b""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether TensorFlow decodes it to what people see."""
+        return self.is_plain and self.orientation == exif.UPRIGHT and not self.profile
+
+
+class Picture(NamedTuple):
+    """A decoded picture.
+
+    Attributes:
+      pixels: uint8 `[height, width, channels]` in [0, 255], upright.
+      changes: what was done so that it is seen right.
+    """
+
+    pixels: np.ndarray
+    changes: tuple[str, ...] = ()
 
 
 def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
@@ -61,11 +98,18 @@ def read(path: str | os.PathLike, channels: int = 3) -> np.ndarray:
 
 
 def decode(content: bytes, channels: int = 3) -> np.ndarray:
-    """Decodes a picture, upright; the first frame of an animated one.
+    """Decodes a picture; see `picture`, whose pixels it returns."""
+    return picture(content, channels).pixels
 
-    JPEG and PNG are decoded by TensorFlow as in training, GIF, BMP and WebP by Pillow.
-    What is transparent is laid on white, 16 bits become 8 by scaling. The content
-    decides what it is. May be called from several threads.
+
+def picture(content: bytes, channels: int = 3) -> Picture:
+    """Decodes a picture, upright; the first frame or page of several.
+
+    JPEG and PNG are decoded by TensorFlow as in training; GIF, BMP, WebP, TIFF, JPEG
+    2000, AVIF and HEIC by Pillow and pi-heif, in a process that may die of them. What
+    is transparent is laid on white, 16 bits become 8 by scaling, and colours of another
+    profile become those of sRGB. The content decides what it is. May be called from
+    several threads.
 
     Before anything is decoded, more than `MAX_PIXELS` are refused, and large pictures
     are decoded one at a time: 120 million pixels of BMP took 2.0 GB, of PNG 1.3 GB.
@@ -74,39 +118,112 @@ def decode(content: bytes, channels: int = 3) -> np.ndarray:
       content: of the file.
       channels: 3, or 1 for its luma.
 
-    Returns:
-      uint8 `[height, width, channels]` in [0, 255]. A gray picture has three equal
-      channels.
-
     Raises:
       PictureError: for whatever can't be decoded.
     """
-    image, orientation = look(content)
-    width, height = image.size
-    with _LARGE if width * height > _LARGE_PIXELS else contextlib.nullcontext():
-        pixels = _plain(_decode(image, content, channels), channels)
-        return _upright(pixels, orientation)
+    header = look(content)
+    is_large = header.height * header.width > _LARGE_PIXELS
+    with _LARGE if is_large else contextlib.nullcontext():
+        if header.kind is kinds.JPEG:
+            stored = _decode_jpeg(header, content, channels)
+        elif header.kind is kinds.PNG:  # Pillow takes what is missing for black.
+            pixels = _run_tensorflow("PNG", 4 if header.is_clear else 3, content)
+            stored = _converted(pixels, header)
+        else:
+            stored = _decode_elsewhere(content)
+        pixels = _upright(_plain(stored.pixels, channels), header.orientation)
+        is_turned = header.orientation != exif.UPRIGHT
+        return Picture(pixels, stored.changes + (TURNED,) * is_turned)
 
 
-def look(content: bytes) -> tuple[Image.Image, int]:
-    """What a picture says of itself before it is decoded.
-
-    Returns:
-      The picture, not yet decoded, and its EXIF orientation: 1 if it is upright.
+def look(content: bytes) -> Header:
+    """Reads what a picture says of itself, without decoding it.
 
     Raises:
-      PictureError: if it is no picture, has no pixels, or more than `MAX_PIXELS`.
+      PictureError: if it is no picture, of a kind that is not read, has no pixels, or
+        more than `MAX_PIXELS`.
     """
     if not content:
         raise PictureError("is empty")
-    with _ignoring_warnings():
-        image, orientation = _opened(content)
-    width, height = image.size
+    kind = kinds.of(content[: kinds.START_BYTES])
+    if kind is None:
+        raise PictureError(
+            f"is not a {', '.join(each.name for each in kinds.READ[:-1])} or "
+            f"{kinds.READ[-1].name}: it begins with {content[:8]!r}"
+        )
+    if not kind.is_picture:
+        raise PictureError(f"is a {kind.name}, not a picture")
+    if not kind.is_read:
+        raise PictureError(
+            f"is a {kind.name}, which is not read: convert it to JPEG or PNG"
+        )
+    if kind is kinds.JPEG:
+        header = _look_at_jpeg(content)
+    elif kind is kinds.PNG:
+        header = _look_at_png(content)
+    else:
+        seen = isolated.call("look", content, max_pixels=MAX_PIXELS).description
+        header = Header(kind, seen["height"], seen["width"], seen["orientation"])
+    height, width = header.height, header.width
     if not (width and height):
         raise PictureError(f"has no pixels: it is {width} wide and {height} high")
     if width * height > MAX_PIXELS:
         raise PictureError(f"has {width * height:,} pixels; the most is {MAX_PIXELS:,}")
-    return image, orientation
+    return header
+
+
+def _look_at_jpeg(content: bytes) -> Header:
+    jpeg = jpegs.read(content)
+    if not jpeg.frame:
+        raise PictureError(f"is a {kinds.JPEG.name} that is truncated or damaged")
+    if jpeg.undecodable_kind:
+        raise PictureError(
+            f"is a {jpeg.undecodable_kind}, which TensorFlow does not decode"
+        )
+    if jpeg.scans > jpegs.MAX_SCANS:
+        raise PictureError(
+            f"has {jpeg.scans:,} scans, which take long to decode; the most is "
+            f"{jpegs.MAX_SCANS}"
+        )
+    return Header(
+        kinds.JPEG,
+        jpeg.height,
+        jpeg.width,
+        exif.orientation(jpeg.exif),
+        is_plain=jpeg.channels in (1, 3),
+        is_sound=jpeg.is_sound,
+        channels=jpeg.channels,
+        profile=_applied(jpeg.profile, jpeg.channels),
+    )
+
+
+def _look_at_png(content: bytes) -> Header:
+    png = pngs.read(content)
+    if png is None:
+        raise PictureError(f"is a {kinds.PNG.name} that is truncated or damaged")
+    colors = 3 if png.channels > 2 or png.has_palette else 1
+    return Header(
+        kinds.PNG,
+        png.height,
+        png.width,
+        exif.orientation(png.exif),
+        is_plain=png.bits == 8 and not (png.is_clear or png.has_palette),
+        is_clear=png.is_clear,
+        channels=colors,
+        profile=_applied(png.profile, colors),
+    )
+
+
+def _applied(profile: bytes, channels: int) -> bytes:
+    """A profile that has to be applied; empty where it is of sRGB or does not fit."""
+    fits = profile and _mode_of(profile) == _MODES.get(channels)
+    return profile if fits else b""
+
+
+@functools.lru_cache(256)
+def _mode_of(profile: bytes) -> str:
+    """The mode of pictures that a profile is for; empty if it is that of sRGB."""
+    return isolated.call("profile_mode", profile).description["mode"]
 
 
 def load(path: str | os.PathLike) -> bytes:
@@ -133,63 +250,45 @@ def load(path: str | os.PathLike) -> bytes:
         raise PictureError(f"cannot be read: {error.strerror}") from None
 
 
-@contextlib.contextmanager
-def _ignoring_warnings() -> Iterator[None]:
-    """Those of Pillow; with a lock, as the filters are those of all threads."""
-    with _FILTERS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _decode_jpeg(header: Header, content: bytes, channels: int) -> Picture:
+    """Pixels `[height, width, 1 or 3]` as they are stored, in sRGB."""
+    refuse_damaged_jpeg(content)
+    if header.channels == _CMYK:
+        # TensorFlow is the judge of all that goes into records.
+        pixels = _run_tensorflow("JPEG", 3, content)
+        return _decode_elsewhere(content) if header.profile else Picture(pixels)
+    if not header.profile:
+        return Picture(_run_tensorflow("JPEG", channels, content))
+    return _converted(_run_tensorflow("JPEG", 3, content), header)
 
 
-def _opened(content: bytes) -> tuple[Image.Image, int]:
-    try:
-        image = Image.open(io.BytesIO(content), formats=_FORMATS)
-    except Image.UnidentifiedImageError:
-        kind = kind_of(content)
-        raise PictureError(
-            f"is a {kind} that is truncated or damaged"
-            if kind
-            else f"is not a JPEG, PNG, GIF, BMP or WebP: it begins with {content[:8]!r}"
-        ) from None
-    except Image.DecompressionBombError:
-        raise PictureError(
-            f"has far too many pixels; the most is {MAX_PIXELS:,}"
-        ) from None
-    except Exception:
-        raise PictureError("is damaged, or made to do harm") from None
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # A broken block says nothing of the picture.
-        orientation = 1
-    return image, orientation
+def _converted(pixels: np.ndarray, header: Header) -> Picture:
+    """Pixels `[height, width, 3 or 4]` in sRGB."""
+    if not header.profile:
+        return Picture(pixels)
+    # Gray has three equal channels here.
+    depth = 3 if header.channels > 2 else 1
+    colors = np.ascontiguousarray(pixels[..., :depth])
+    answer = isolated.call(
+        "to_srgb",
+        b"".join([header.profile, colors.tobytes()]),
+        shape=colors.shape,
+        profile_bytes=len(header.profile),
+    )
+    converted = np.concatenate([_pixels_of(answer), pixels[..., 3:]], -1)
+    return Picture(converted, (CONVERTED,))
 
 
-def kind_of(content: bytes) -> str | None:
-    """The kind of picture that some bytes begin like, if any."""
-    return next((k for start, k in _STARTS.items() if content.startswith(start)), None)
+def _decode_elsewhere(content: bytes) -> Picture:
+    """Pixels `[height, width, 3 or 4]` as they are stored, in sRGB."""
+    answer = isolated.call("pixels", content, max_pixels=MAX_PIXELS)
+    changes = (CONVERTED,) * answer.description["is_converted"]
+    changes += (TAKEN_FOR_SRGB,) * answer.description["has_wide_colors"]
+    return Picture(_pixels_of(answer), changes)
 
 
-def is_clear(image: Image.Image) -> bool:
-    """Whether parts of a picture are transparent, or may be."""
-    return image.has_transparency_data or "transparency" in image.info
-
-
-def _decode(image: Image.Image, content: bytes, channels: int) -> np.ndarray:
-    """`[height, width, 1, 3 or 4]`, the fourth being how opaque it is."""
-    clear = is_clear(image)
-    if image.format in ("JPEG", "MPO"):  # The latter is two JPEGs in a file.
-        refuse_damaged_jpeg(content)
-        depth = 3 if image.mode == "CMYK" else channels
-        return _run_tensorflow("JPEG", depth, content)
-    if image.format == "PNG":  # Pillow takes what is missing for black.
-        return _run_tensorflow("PNG", 4 if clear else 3, content)
-    try:
-        with _ignoring_warnings():
-            image.load()
-        return np.asarray(image.convert("RGBA" if clear else "RGB"))
-    except Exception as error:  # Pillow raises nearly anything for a damaged file.
-        truncated = isinstance(error, EOFError) or "truncated" in str(error).lower()
-        raise PictureError("is truncated" if truncated else "is damaged") from None
+def _pixels_of(answer: isolated.Message) -> np.ndarray:
+    return np.frombuffer(answer.content, np.uint8).reshape(answer.description["shape"])
 
 
 def _plain(pixels: np.ndarray, channels: int) -> np.ndarray:
@@ -217,12 +316,10 @@ def refuse_damaged_jpeg(content: bytes) -> None:
       PictureError: if it is cut short, parts of it are missing or wrong, or it is of a
         kind that is not decoded.
     """
-    if kind := jpegs.undecodable_kind(content):
-        raise PictureError(f"is a {kind}, which TensorFlow does not decode")
-    message = jpeg_complaint(content)
+    message = _complaint_of(content)
     if re.search("premature end", message, re.IGNORECASE):
         raise PictureError("is truncated")
-    surplus = re.search(r"(\d+) extraneous bytes before marker 0x(\w\w)", message)
+    surplus = _EXTRANEOUS.search(message)
     # Some cameras write a few needless bytes at the end.
     needless = surplus and surplus[2] == "d9" and int(surplus[1]) <= len(content) // 100
     if re.search(_DAMAGE, message) or (surplus and not needless):
@@ -232,18 +329,19 @@ def refuse_damaged_jpeg(content: bytes) -> None:
 
 
 def jpeg_complaint(content: bytes) -> str:
-    """What a strict decoder has to say of a JPEG; empty if nothing.
-
-    All of its code is read, but an eighth of its sides made: a fraction of the time
-    that TensorFlow takes.
-    """
-    if kind := jpegs.undecodable_kind(content):
-        return f"{kind} is not decoded"
+    """Why a JPEG is not flawless, by a strict decoder, simplejpeg; empty if it is."""
     try:
-        simplejpeg.decode_jpeg(content, "GRAY", min_height=1, min_width=1, min_factor=1)
-    except (ValueError, RuntimeError) as error:
+        return _complaint_of(content)
+    except PictureError as error:
         return str(error)
-    return ""
+
+
+def _complaint_of(content: bytes) -> str:
+    if _look_at_jpeg(content).is_sound:
+        return _complaint(content)
+    # Needless bytes before a table, which some cameras write, are no damage.
+    content = jpegs.without_surplus(content)
+    return isolated.call("complaint", content).description["complaint"]
 
 
 def _run_tensorflow(kind: str, channels: int, content: bytes) -> np.ndarray:

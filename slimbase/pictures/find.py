@@ -5,12 +5,20 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
-from slimbase.errors import UserError
+from absl import logging
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
+from slimbase.errors import UserError
+from slimbase.pictures import kinds
+from slimbase.text import counted, listed
+
+# Of all kinds of pictures, so that those which are not read are reported.
+SUFFIXES = tuple(suffix for kind in kinds.PICTURES for suffix in kind.suffixes)
+
+_MOST_SHOWN = 5
 
 
 def find(operands: Iterable[str], stream: IO | None = None) -> list[str]:
@@ -18,8 +26,9 @@ def find(operands: Iterable[str], stream: IO | None = None) -> list[str]:
 
     Args:
       operands: files, which are taken whatever they hold; directories, of which all
-        files with a picture's suffix are taken, hidden ones aside; globs (`**` for
-        any directories); and `-` for file names on `stream`, one per line.
+        files that are called or begin like a picture are taken, hidden ones aside;
+        globs (`**` for any directories); and `-` for file names on `stream`, one per
+        line.
       stream: standard input if None.
 
     Returns:
@@ -52,9 +61,9 @@ def _matches(operand: str) -> list[str]:
     if path.is_dir():
         matches = inside(operand)
         if not matches:
+            names = ", ".join(kind.name for kind in kinds.READ)
             raise UserError(
-                f"there is no picture in the directory {operand}; "
-                f"expected files *{', *'.join(SUFFIXES)}"
+                f"there is no picture in the directory {operand}; expected {names}"
             )
         return matches
     if path.exists() or path.is_symlink():
@@ -79,9 +88,49 @@ def _listed(stream: IO) -> list[str]:
 
 
 def inside(directory: str) -> list[str]:
-    """The files below a directory with a picture's suffix, as `find` sorts them."""
-    found = (p for p in walk(directory) if pathlib.Path(p).suffix.lower() in SUFFIXES)
-    return sorted(found, key=natural)
+    """The pictures below a directory, as `find` sorts them; logs what else is there."""
+    pictures, others = sort_out(directory)
+    warn_of_others(others, directory)
+    return pictures
+
+
+def sort_out(directory: str) -> tuple[list[str], list[str]]:
+    """The pictures below a directory, as `find` sorts them, and the other files."""
+    pictures, others = [], []
+    for path in walk(directory):
+        (pictures if may_be_picture(path) else others).append(path)
+    return sorted(pictures, key=natural), others
+
+
+def warn_of_others(others: Sequence[str], directory: str) -> None:
+    """Logs a warning of files that are no pictures, by suffix, if there are any."""
+    if others:
+        logging.warning(
+            f"Left out: {counted(len(others), 'file')} in {directory}, neither called "
+            f"like a picture nor beginning like one: {by_suffix(others)}"
+        )
+
+
+def may_be_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is called or begins like a picture, of whatever kind."""
+    path = pathlib.Path(path)
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            kind = kinds.of(file.read(kinds.START_BYTES))
+    except OSError:
+        return False
+    return kind is not None and kind.is_picture
+
+
+def by_suffix(paths: Iterable[str | os.PathLike[str]]) -> str:
+    """The numbers of files by suffix, the most frequent first."""
+    suffixes = Counter(
+        pathlib.Path(path).suffix.lower() or "no suffix" for path in paths
+    )
+    texts = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common()]
+    return listed(texts, _MOST_SHOWN)
 
 
 def walk(directory: str) -> Iterator[str]:

@@ -43,7 +43,7 @@ def test_find(tmp_path, monkeypatch):
     [
         (["none.jpg"], "there is no picture none.jpg"),
         (["*.png"], r"there is no picture \*.png"),
-        (["."], "there is no picture in the directory .; expected files"),
+        (["."], "there is no picture in the directory .; expected JPEG, PNG,"),
         (["-"], "no file names on standard input"),
         ([], "give the pictures"),
     ],

@@ -20,7 +20,7 @@ from datasets.storage.records import Record
 from datasets.storage.split import StoredSplit, missing_shards
 from slimbase import files
 from slimbase.errors import UserError
-from slimbase.pictures import decode
+from slimbase.pictures import kinds
 from slimzoo.config.check import CheckConfig
 from slimzoo.dataset_check import contact_sheet
 from slimzoo.dataset_check import manifest as check_manifest
@@ -219,7 +219,8 @@ def _problem(split: str, fault: Fault, advice: str) -> Problem:
 
 
 def _format(encoded: bytes) -> str:
-    return (decode.kind_of(encoded) or "raw").lower()
+    kind = kinds.of(encoded[: kinds.START_BYTES])
+    return kind.name.lower() if kind else "raw"
 
 
 def as_json(found: Found) -> dict[str, Any]:
