@@ -24,6 +24,17 @@ class Folder:
         0.2, "Share of each class for validation, where the folder has no splits."
     )
     test_fraction: float = option(0.0, "Share of each class for testing, likewise.")
+    group_by: str | None = option(
+        None,
+        "Keep pictures of a group in one split: parent for those of the same folder, "
+        "or a regular expression, as 'patient[0-9]+', for those in whose names it "
+        "matches the same.",
+    )
+    allow_near_copies: bool = option(
+        False,
+        "Do not look for near copies (resized, encoded anew), which otherwise are kept "
+        "in one split.",
+    )
     seed: int = option(0, "Decides which pictures these are, and the order of all.")
     num_shards: int | None = option(
         None, "Files per split; by default some of at most 128 MB.", at_least=1

@@ -3,15 +3,17 @@
 import hashlib
 import os
 import pathlib
-import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
+import tensorflow.compat.v1 as tf
 from absl import logging
 
 from datasets import dataset_utils, registry
-from datasets.converting import conversion, folder_source
+from datasets.converting import conversion, folder_source, near_copies, splitting
 from datasets.converting.folder_source import Picture
+from datasets.converting.near_copies import NearCopies
 from datasets.storage import encoding, shards
 from slimbase.errors import UserError
 from slimbase.pictures import decode
@@ -31,8 +33,12 @@ def run(
     seed: int = 0,
     num_shards: int | None = None,
     strict: bool = False,
+    group_by: str | None = None,
+    allow_near_copies: bool = False,
 ) -> None:
     """Writes `<name>_<split>_*.tfrecord`, labels.txt and manifest.json.
+
+    Near copies, which near_copies.json lists, are put into the same split.
 
     Args:
       dataset_dir: where; does nothing if they are there already.
@@ -46,6 +52,10 @@ def run(
       seed: decides which, and the order of all.
       num_shards: files per split; by default some of at most 128 MB.
       strict: makes a picture that can't be used an error.
+      group_by: `parent` or a regular expression: pictures of the same folder, or of
+        whose names it matches the same, are put into the same split.
+      allow_near_copies: leaves near copies where they are, in several splits too; they
+        are not looked for then.
 
     Raises:
       UserError: if there are no pictures, classes or splits to be made of the source.
@@ -58,28 +68,45 @@ def run(
             f"{test_fraction} should be 0 or more, and below 1 together"
         )
     dataset = registry.custom(name or registry.FOLDER, {}, 0)
-    settings = {
+    settings: dict[str, Any] = {
         "seed": seed,
         "validation_fraction": validation_fraction,
         "test_fraction": test_fraction,
         "num_shards": num_shards,
     }
+    # As before these were there, so that older data sets are recognised.
+    if group_by:
+        settings["group_by"] = group_by
+    if allow_near_copies:
+        settings["allow_near_copies"] = True
 
     def read(work: pathlib.Path) -> conversion.Content:
-        del work  # Nothing is downloaded.
         found = folder_source.find_pictures(source_dir, csv_file)
         class_names = _class_names(found, labels_file)
-        by_split = _split(found, settings)
+        stamp = _stamp(found)
+        if allow_near_copies:
+            copies = NearCopies("")
+        else:
+            copies = near_copies.find(found, stamp, [work, pathlib.Path(dataset_dir)])
+            near_copies.report(copies, found)
+        groups = splitting.groups_of(found, group_by, copies.sets)
+        is_apart = bool(group_by) or not allow_near_copies
+        by_split = splitting.split(found, settings, groups, is_apart)
+        undecoded = frozenset(copies.undecoded)
         logging.info("%s", _table(class_names, by_split))
         numbers = {name: number for number, name in enumerate(class_names)}
         return conversion.Content(
             class_names,
-            {split: _content(some, numbers) for split, some in by_split.items()},
+            {
+                split: _content(some, numbers, undecoded)
+                for split, some in by_split.items()
+            },
+            files=copies.as_files(),
             num_shards={
                 split: min(num_shards or _enough_shards(some), len(some))
                 for split, some in by_split.items()
             },
-            stamp=_stamp(found),
+            stamp=stamp,
         )
 
     conversion.convert(
@@ -117,60 +144,19 @@ def _class_names(
     return [names[number] for number in range(len(names))]
 
 
-def _split(
-    found: Sequence[Picture], settings: Mapping[str, float]
-) -> dict[str, list[Picture]]:
-    """The pictures of each split, shuffled; as they are given, or by `settings`."""
-    ordered = sorted(found, key=lambda picture: picture.name)
-    random.Random(settings["seed"]).shuffle(ordered)
-    given = {picture.split for picture in found}
-    if "" in given and len(given) > 1:
-        [unsplit, *_] = [picture for picture in found if not picture.split]
-        raise UserError(
-            f"{unsplit.path} is in no split, and others are; expected one for all "
-            "pictures or for none"
-        )
-    if len(given) > 1:
-        splits = {split: [] for split in ("train", "validation", "test")}
-        for picture in ordered:
-            splits[picture.split].append(picture)
-    else:
-        splits = _stratified(ordered, settings)
-    return {split: pictures for split, pictures in splits.items() if pictures}
-
-
-def _stratified(
-    shuffled: Sequence[Picture], settings: Mapping[str, float]
-) -> dict[str, list[Picture]]:
-    """Holds back a share of each class: at least one picture, and never the last."""
-    left: dict[str, list[Picture]] = {}
-    for picture in shuffled:
-        left.setdefault(picture.label, []).append(picture)
-    split_of = {}
-    for label, of_class in left.items():
-        size = len(of_class)
-        for split in ("validation", "test"):
-            share = settings[f"{split}_fraction"]
-            wanted = max(1, round(share * size)) if share else 0
-            for _ in range(min(wanted, len(of_class) - 1)):
-                split_of[of_class.pop()] = split
-        if size == 1:
-            logging.warning("Class %s has one picture, which is for training", label)
-    splits = {"train": [], "validation": [], "test": []}
-    for picture in shuffled:
-        splits[split_of.get(picture, "train")].append(picture)
-    return splits
-
-
 def _content(
-    some: Sequence[Picture], numbers: Mapping[str, int]
+    some: Sequence[Picture], numbers: Mapping[str, int], undecoded: Collection[str]
 ) -> conversion.SplitPlan:
     labels = [numbers[picture.label] for picture in some]
-    return conversion.SplitPlan(
-        labels,
-        [picture.name for picture in some],
-        lambda i: encoding.picture_example(decode.load(some[i].path), labels[i]),
-    )
+
+    def example(index: int) -> tf.train.Example:
+        picture = some[index]
+        content = decode.load(picture.path)
+        if picture.name in undecoded:
+            decode.decode(content)  # Its markers may be in order, but not its code.
+        return encoding.picture_example(content, labels[index])
+
+    return conversion.SplitPlan(labels, [picture.name for picture in some], example)
 
 
 def _enough_shards(some: Iterable[Picture]) -> int:

@@ -128,10 +128,10 @@ def picture(content: bytes, channels: int = 3) -> Picture:
             stored = _decode_jpeg(header, content, channels)
         elif header.kind is kinds.PNG:  # Pillow takes what is missing for black.
             pixels = _run_tensorflow("PNG", 4 if header.is_clear else 3, content)
-            stored = _converted(pixels, header)
+            stored = in_srgb(pixels, header)
         else:
             stored = _decode_elsewhere(content)
-        pixels = _upright(_plain(stored.pixels, channels), header.orientation)
+        pixels = upright(_plain(stored.pixels, channels), header.orientation)
         is_turned = header.orientation != exif.UPRIGHT
         return Picture(pixels, stored.changes + (TURNED,) * is_turned)
 
@@ -259,14 +259,21 @@ def _decode_jpeg(header: Header, content: bytes, channels: int) -> Picture:
         return _decode_elsewhere(content) if header.profile else Picture(pixels)
     if not header.profile:
         return Picture(_run_tensorflow("JPEG", channels, content))
-    return _converted(_run_tensorflow("JPEG", 3, content), header)
+    return in_srgb(_run_tensorflow("JPEG", 3, content), header)
 
 
-def _converted(pixels: np.ndarray, header: Header) -> Picture:
-    """Pixels `[height, width, 3 or 4]` in sRGB."""
+def in_srgb(pixels: np.ndarray, header: Header) -> Picture:
+    """Applies the profile of a picture to its pixels, or to what it was resized to.
+
+    Args:
+      pixels: uint8 `[height, width, 3 or 4]`; gray has three equal channels.
+      header: of the picture, as `look` gives it.
+
+    Returns:
+      Pixels of the same shape in sRGB.
+    """
     if not header.profile:
         return Picture(pixels)
-    # Gray has three equal channels here.
     depth = 3 if header.channels > 2 else 1
     colors = np.ascontiguousarray(pixels[..., :depth])
     answer = isolated.call(
@@ -365,7 +372,8 @@ def _tensorflow_decoder(kind: str, channels: int) -> Callable[[bytes], np.ndarra
     return tf.Session(graph=graph, config=config).make_callable(image, [content])
 
 
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns pixels `[height, width, channels]` by an EXIF orientation."""
     if orientation not in _ORIENTATIONS:
         return pixels
     transpose, flip_rows, flip_columns = _ORIENTATIONS[orientation]

@@ -7,6 +7,7 @@ import pathlib
 import time
 from typing import Any, NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 from datasets import dataset_factory, registry
@@ -26,6 +27,7 @@ from slimzoo.dataset_check import contact_sheet
 from slimzoo.dataset_check import manifest as check_manifest
 from slimzoo.dataset_check.contact_sheet import Sample
 from slimzoo.dataset_check.found import Found, FoundSplit, Problem
+from slimzoo.dataset_check.near_copies import Compared, Comparison, thumbnail
 
 _DIGEST_BYTES = 16
 _CONVERT = "Delete files that are not as the manifest has them, and convert again."
@@ -78,6 +80,10 @@ def check(config: CheckConfig) -> Found:
     survey = _Survey(found, config.samples_per_class)
     for split, dataset in datasets.items():
         survey.read(split, dataset)
+    settings = manifest.settings or {}
+    # Published splits are what they are.
+    is_own = descriptor.name not in registry.DATASETS
+    survey.compare(is_own and not settings.get("allow_near_copies"))
     if manifest.dataset == descriptor.name:
         one = config.dataset_split_name
         for split in [one] if one else manifest.splits:
@@ -129,6 +135,7 @@ class _Survey:
         self._found = found
         self._most = samples_per_class
         self._seen: dict[bytes, _Seen] = {}
+        self._comparison = Comparison()
         self.samples: dict[int, list[Sample]] = collections.defaultdict(list)
 
     def read(self, split: str, dataset: StoredSplit) -> None:
@@ -142,10 +149,10 @@ class _Survey:
             self._found.problems.append(Problem(split, text, _CONVERT))
         checker = Checker(dataset, strict=True)
 
-        def look(record: Record) -> tuple[RecordFacts, bytes]:
+        def look(record: Record) -> tuple[RecordFacts, bytes, np.ndarray | None]:
             known = checker(record)
             digest = hashlib.blake2b(known.encoded, digest_size=_DIGEST_BYTES).digest()
-            return known, digest
+            return known, digest, None if known.fault else thumbnail(known.encoded)
 
         with tqdm(
             desc=split,
@@ -154,9 +161,32 @@ class _Survey:
             disable=None,
             leave=False,
         ) as progress:
-            for path, record, (known, digest) in record_check.map_records(paths, look):
-                self._add(findings, _Place(split, path, record), known, digest)
+            for path, record, (known, digest, small) in record_check.map_records(
+                paths, look
+            ):
+                place = _Place(split, path, record)
+                self._add(findings, place, known, digest)
+                self._comparison.add(
+                    Compared(
+                        split,
+                        path,
+                        record.position,
+                        known.filename,
+                        known.label,
+                        digest,
+                        small,
+                    )
+                )
                 progress.update()
+
+    def compare(self, is_problem: bool) -> None:
+        """Reports near copies; `is_problem` says whether two splits may have them."""
+        for copy in self._comparison.copies():
+            if copy.is_harmless or not is_problem:
+                self._found.splits[copy.split].near.append(copy.text)
+            else:
+                problem = _problem(copy.split, copy.fault, _SEPARATE)
+                self._found.problems.append(problem)
 
     def _add(
         self, split: FoundSplit, place: _Place, facts: RecordFacts, digest: bytes
@@ -244,6 +274,7 @@ def as_json(found: Found) -> dict[str, Any]:
                     )
                 ],
                 "repeated": len(split.repeated),
+                "near_copies": len(split.near),
             }
             for name, split in found.splits.items()
         },

@@ -35,6 +35,8 @@ class FoundSplit:
       sizes: height and width of each picture whose size is known.
       repeated: a sentence for each picture that is in the split more than once: its
         place and that of the first copy.
+      near: the same for each picture that is nearly the same as another one, of this
+        split or of another.
     """
 
     paths: list[str]
@@ -48,6 +50,7 @@ class FoundSplit:
     )
     sizes: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     repeated: list[str] = dataclasses.field(default_factory=list)
+    near: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass

@@ -47,13 +47,18 @@ def _splits(splits: dict[str, FoundSplit]) -> Iterator[str]:
         rows.append((name, *(f"{n:,.0f}" for n in sizes), formats or "none"))
     yield from _table(rows, left=(0, 4))
     for name, split in splits.items():
-        if count := len(split.repeated):
-            are = "are" if count > 1 else "is"
-            yield f"{counted(count, 'picture')} {are} more than once in {name}:"
-            shown = split.repeated[:_MOST_REPEATED]
-            yield from (f"  {printable(place)}" for place in shown)
-            if rest := count - len(shown):
-                yield f"  and {rest:,} more"
+        yield from _repeated(split.repeated, f"more than once in {name}")
+        yield from _repeated(split.near, f"in {name}, near copies of others")
+
+
+def _repeated(places: Sequence[str], where: str) -> Iterator[str]:
+    if count := len(places):
+        are = "are" if count > 1 else "is"
+        yield f"{counted(count, 'picture')} {are} {where}:"
+        shown = places[:_MOST_REPEATED]
+        yield from (f"  {printable(place)}" for place in shown)
+        if rest := count - len(shown):
+            yield f"  and {rest:,} more"
 
 
 def _classes(found: Found) -> Iterator[str]:
