@@ -67,6 +67,7 @@ def test_they_are_looked_for_once(source, tmp_path, monkeypatch):
     download_and_convert_folder.run(tmp_path / "others", source, allow_near_copies=True)
     assert not (tmp_path / "others" / near_copies.FILENAME).exists()
     settings = manifests.read_manifest(tmp_path / "others").settings
+    assert settings is not None
     assert settings["allow_near_copies"]
 
 

@@ -79,14 +79,14 @@ def pairs(thumbnails: Sequence[np.ndarray | None]) -> Iterator[tuple[int, int]]:
     Args:
       thumbnails: of the pictures, as `thumbnail` gives them.
     """
-    known = [i for i, each in enumerate(thumbnails) if each is not None]
+    known = {i: each for i, each in enumerate(thumbnails) if each is not None}
     if not known:
         return
-    colors = np.stack([thumbnails[i] for i in known]).astype(np.float32)
+    colors = np.stack(list(known.values())).astype(np.float32)
     luma = (colors @ _LUMA).reshape(len(known), -1)
     luma -= luma.mean(1, keepdims=True)
     has_contrast = luma.std(1) >= _LEAST_CONTRAST
-    numbers = np.array(known)[has_contrast]
+    numbers = np.array(list(known))[has_contrast]
     colors, luma = colors[has_contrast], luma[has_contrast]
     luma /= np.linalg.norm(luma, axis=1, keepdims=True)
     seen = set()
