@@ -24,6 +24,9 @@ class Folder:
         0.2, "Share of each class for validation, where the folder has no splits."
     )
     test_fraction: float = option(0.0, "Share of each class for testing, likewise.")
+    dry_run: bool = option(
+        False, "Show the layout, the classes and the splits; write nothing."
+    )
     group_by: str | None = option(
         None,
         "Keep pictures of a group in one split: parent for those of the same folder, "

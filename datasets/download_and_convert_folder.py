@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,9 +12,15 @@ import tensorflow.compat.v1 as tf
 from absl import logging
 
 from datasets import dataset_utils, registry
-from datasets.converting import conversion, folder_source, near_copies, splitting
-from datasets.converting.folder_source import Picture
+from datasets.converting import (
+    conversion,
+    folder_source,
+    near_copies,
+    pictures,
+    splitting,
+)
 from datasets.converting.near_copies import NearCopies
+from datasets.converting.pictures import Picture
 from datasets.storage import encoding, shards
 from slimbase.errors import UserError
 from slimbase.pictures import decode
@@ -35,6 +42,7 @@ def run(
     strict: bool = False,
     group_by: str | None = None,
     allow_near_copies: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Writes `<name>_<split>_*.tfrecord`, labels.txt and manifest.json.
 
@@ -56,6 +64,7 @@ def run(
         whose names it matches the same, are put into the same split.
       allow_near_copies: leaves near copies where they are, in several splits too; they
         are not looked for then.
+      dry_run: whether to log layout, classes and counts only, and to write nothing.
 
     Raises:
       UserError: if there are no pictures, classes or splits to be made of the source.
@@ -81,7 +90,7 @@ def run(
         settings["allow_near_copies"] = True
 
     def read(work: pathlib.Path) -> conversion.Content:
-        found = folder_source.find_pictures(source_dir, csv_file)
+        found = folder_source.find_pictures(source_dir, csv_file, work)
         class_names = _class_names(found, labels_file)
         stamp = _stamp(found)
         if allow_near_copies:
@@ -109,6 +118,11 @@ def run(
             stamp=stamp,
         )
 
+    if dry_run:
+        with tempfile.TemporaryDirectory() as work:
+            read(pathlib.Path(work))
+        logging.info("Nothing was written, as --dry_run asks for")
+        return
     conversion.convert(
         dataset,
         dataset_dir,
@@ -124,7 +138,7 @@ def _class_names(
 ) -> list[str]:
     labels = {picture.label for picture in found}
     if not labels_file:
-        return folder_source.class_names(labels)
+        return pictures.class_names(labels)
     path = pathlib.Path(labels_file)
     if path.is_dir():
         path /= dataset_utils.LABELS_FILENAME

@@ -43,7 +43,8 @@ def run(
         exceed, to count.
       foreground_class_of_interest: a category of COCO.
       source_dir: holds COCO's three archives or what is in them, `train2014`,
-        `val2014` and `annotations`; without it the archives are downloaded.
+        `val2014` and `annotations`, or those of 2017, which are split otherwise;
+        without it the archives of 2014 are downloaded.
       mirror: where to download them instead.
       strict: makes a photo that can't be used an error.
       coco_dirname: where below `dataset_dir` downloads are put, and looked for.
@@ -60,6 +61,11 @@ def run(
             "a share of the photo's area, at least 0 and less than 1"
         )
     downloads = pathlib.Path(dataset_dir, coco_dirname)
+    year = coco.year_of(pathlib.Path(source_dir or downloads))
+    train_url, validation_url, annotations_url = (
+        url.replace("2014", year)
+        for url in (coco_train_url, coco_validation_url, coco_annotations_url)
+    )
 
     def find(url: str) -> pathlib.Path:
         published = sources.Published(url, size=_SIZES.get(url))
@@ -69,9 +75,9 @@ def run(
         del work  # Downloads are to outlast the conversion.
         source = coco.Source(pathlib.Path(source_dir or downloads), find)
         splits, files, paths = {}, {}, []
-        for split, url in (("train", coco_train_url), ("val", coco_validation_url)):
-            name = f"instances_{split}2014.json"
-            with source.annotations(name, coco_annotations_url) as file:
+        for split, url in (("train", train_url), ("val", validation_url)):
+            name = f"instances_{split}{year}.json"
+            with source.annotations(name, annotations_url) as file:
                 annotations = lib.wakewords(
                     file,
                     name,
@@ -79,11 +85,11 @@ def run(
                     foreground_class_of_interest,
                 )
             photos = lib.labelled_photos(annotations, name)
-            splits[split] = _split(photos, source.photos(f"{split}2014", url))
-            place = source.place(f"{split}2014", url)
-            paths.append(source.place(f"annotations/{name}", coco_annotations_url))
+            splits[split] = _split(photos, source.photos(f"{split}{year}", url))
+            place = source.place(f"{split}{year}", url)
+            paths.append(source.place(f"annotations/{name}", annotations_url))
             paths += [place / p.name for p in photos] if place.is_dir() else [place]
-            files[f"instances_visualwakewords_{split}2014.json"] = json.dumps(
+            files[f"instances_visualwakewords_{split}{year}.json"] = json.dumps(
                 annotations
             ).encode()
         names = lib.class_names(foreground_class_of_interest)
@@ -99,6 +105,7 @@ def run(
         settings={
             "small_object_area_threshold": small_object_area_threshold,
             "foreground_class_of_interest": foreground_class_of_interest,
+            **({} if year == coco.PUBLISHED_YEAR else {"coco_year": year}),
         },
     )
 

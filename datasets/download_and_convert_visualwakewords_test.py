@@ -375,3 +375,16 @@ def test_an_empty_record_has_the_defaults(tmp_path):
         values = session.run(dataset.decoder.decode(b"", ["label", "object/bbox"]))
     assert values[0] == -1
     assert values[1].shape == (0, 4)
+
+
+def test_photos_of_2017(tmp_path, coco_source, read_features, caplog):
+    for path in sorted(coco_source.rglob("*2014*"), reverse=True):
+        path.rename(path.with_name(path.name.replace("2014", "2017")))
+    for path in (coco_source / "annotations").iterdir():
+        path.write_text(path.read_text().replace("2014", "2017"))
+    target = tmp_path / "vww"
+    converter.run(target, source_dir=coco_source)
+    records = _records(target, "train", read_features)
+    assert list(records) == [f"COCO_train2017_{n:012d}.jpg" for n in range(1, 4)]
+    assert (target / "instances_visualwakewords_val2017.json").exists()
+    assert "has COCO of 2017: its splits are others" in caplog.text

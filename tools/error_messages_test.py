@@ -19,7 +19,7 @@ PASSED_ON = {
     ("slimbase/errors.py unknown", "…. …Known: …."): "what its callers say",
     ("slimbase/registry.py __missing__", "…"): "what the registry was made with",
     (
-        "datasets/converting/folder_source.py _in_folders",
+        "datasets/converting/layouts.py recognise",
         "…; …",
     ): "what is there, and should be",
     (

@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, NamedTuple
 
+from absl import logging
+
 from slimbase.errors import UserError
 from slimbase.pictures import decode
 
@@ -21,6 +23,11 @@ _ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError
 )  # fmt: skip
 
+
+PUBLISHED_YEAR = "2014"  # Of the photos that Visual Wake Words was published with.
+
+_OTHER_YEAR = "2017"
+_ENDS = ("", ".zip")
 
 # Gives the content of a photo's file; raises `PictureError`. For several threads.
 Loader = Callable[[str], bytes]
@@ -105,6 +112,26 @@ class Source:
                     f"{archive.filename}: cannot read {path}: {error}. Get the archive "
                     "again."
                 ) from error
+
+
+def year_of(folder: pathlib.Path) -> str:
+    """The year of COCO's photos in a folder: 2014, or 2017 if only these are there.
+
+    Both years have the same photos, and split them otherwise.
+    """
+
+    def has(year: str) -> bool:
+        names = [f"{split}{year}{end}" for split in ("train", "val") for end in _ENDS]
+        return any((folder / name).exists() for name in names)
+
+    if has(PUBLISHED_YEAR) or not has(_OTHER_YEAR):
+        return PUBLISHED_YEAR
+    logging.warning(
+        f"{folder} has COCO of {_OTHER_YEAR}: its splits are others than those of "
+        f"{PUBLISHED_YEAR}, which Visual Wake Words was published with, so that "
+        "results do not compare"
+    )
+    return _OTHER_YEAR
 
 
 def load_annotations(file: IO, place: str) -> dict[str, Any]:

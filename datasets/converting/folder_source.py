@@ -1,175 +1,134 @@
-"""People's own pictures with their classes, from folders or from a table."""
+"""People's own pictures with their classes, from folders, archives or tables."""
 
 import hashlib
 import os
 import pathlib
-import re
-import unicodedata
+import tarfile
+import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from absl import logging
 
-from datasets.converting import folder_table
-from datasets.converting.folder_table import SPLITS
+from datasets.converting import folder_table, layouts
+from datasets.converting.layout import EXPECTED, Layout
+from datasets.converting.pictures import Index, Picture, class_name
 from slimbase import files
 from slimbase.errors import UserError
+from slimbase.fetch import archives
 from slimbase.pictures import find as picture_files
+from slimbase.text import counted, listed
 
-_LAYOUTS = (
-    "expected a folder for each class (daisy/1.jpg), such folders in train and val or "
-    "test (train/daisy/1.jpg), or --csv_file with lines of path,label"
-)
 _MOST_SHOWN = 5
-
-
-class Picture(NamedTuple):
-    """A file and what it shows.
-
-    Attributes:
-      path: of the file.
-      name: as it is known in records: the path below the source.
-      label: the name of its class.
-      split: the one it was put into; empty if none.
-      bytes: of the file; -1 if it is not there.
-      modified: time of the file, in ns.
-    """
-
-    path: pathlib.Path
-    name: str
-    label: str
-    split: str = ""
-    bytes: int = -1
-    modified: int = 0
+_NO_NAMES = ("nan", "none", "null", "n/a", "na")  # What programs write of empty cells.
 
 
 def find_pictures(
     source_dir: str | os.PathLike[str] | None,
     csv_file: str | os.PathLike[str] | None = None,
+    work: pathlib.Path | None = None,
 ) -> list[Picture]:
-    """All pictures of a folder or a table, each once.
+    """All pictures of a folder, an archive or a table, each once.
+
+    Logs the layout that was recognised; see `layouts.recognise`.
 
     Args:
-      source_dir: has a folder for each class, or such folders for each split; with a
-        `csv_file`, what paths in there are relative to.
+      source_dir: a folder, or a zip or tar archive of one; with a `csv_file`, what
+        paths in there are relative to.
       csv_file: has a path, a label and maybe a split in each line; the first line
         may name these columns.
+      work: where an archive is unpacked.
 
     Raises:
-      UserError: if there are none, if some have several labels, or a line of the
-        table is not what it should be.
+      UserError: if there are none, if some have several labels, if a line of the table
+        is not what it should be, or if it is not clear what is a class.
     """
+    if not (source_dir or csv_file):
+        raise UserError(f"--source_dir is missing: {EXPECTED}")
+    root = pathlib.Path(source_dir or pathlib.Path(str(csv_file)).parent)
+    if root.is_file() and work:
+        root = _unpacked(root, work)
     if csv_file:
-        table = pathlib.Path(csv_file)
-        root = pathlib.Path(source_dir or table.parent)
-        found = [
-            Picture(root / row.path, row.path, _class_name(row.label), row.split)
-            for row in folder_table.read_rows(table, root)
-        ]
-    elif not source_dir:
-        raise UserError(f"--source_dir is missing: {_LAYOUTS}")
+        layout = _from_table(pathlib.Path(csv_file), root)
     else:
-        found = list(_in_folders(pathlib.Path(source_dir)))
-    if not found:
+        layout = layouts.recognise(root)
+    if not layout.pictures:
         where = csv_file or files.listing(str(source_dir))
         hint = ""
-        if source_dir and not csv_file and _loose(pathlib.Path(source_dir)):
+        if not csv_file and any(map(picture_files.may_be_picture, root.glob("*"))):
             hint = " If this is one of the classes, name the folder above it"
         raise UserError(
-            f"there are no pictures: {where}. {_LAYOUTS.capitalize()}.{hint}"
+            f"there are no pictures: {where}. {EXPECTED.capitalize()}.{hint}"
         )
-    kept = _without_copies(_each_once(found))
-    _check_classes(kept)
+    kept = _without_copies(_each_once(layout.pictures))
+    classes = Counter(picture.label for picture in kept)
+    logging.info(
+        "Layout: %s: %s, %d classes",
+        layout.description,
+        counted(len(kept), "picture"),
+        len(classes),
+    )
+    _check_classes(kept, classes)
     return kept
 
 
-def class_names(labels: Iterable[str]) -> list[str]:
-    """The distinct labels in the order of class numbers: numbers by value."""
-    distinct = set(labels)
-    if all(re.fullmatch(r"[0-9]+", label) for label in distinct):
-        return sorted(distinct, key=_value)
-    return sorted(distinct)
+def is_archive(path: pathlib.Path) -> bool:
+    """Whether a file is a zip or tar archive."""
+    return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
 
 
-def _value(label: str) -> tuple:
-    """Sorts digits by their value, which int() does not read of thousands of them."""
-    digits = label.lstrip("0")
-    return len(digits), digits, label
-
-
-def _in_folders(root: pathlib.Path) -> Iterator[Picture]:
-    if not root.is_dir():
-        raise UserError(f"{files.listing(str(root))}; {_LAYOUTS}")
-    others: list[str] = []
-    for folder, split in _splits(root).items():
-        known = {}
-        for class_folder in _folders(folder):
-            label = _class_name(class_folder.name)
-            other = known.setdefault(label, class_folder)
-            if other != class_folder:
-                raise UserError(
-                    f"the folders {other.name!r} and {class_folder.name!r} in {folder} "
-                    f"both stand for the class {label!r}: rename one of them"
-                )
-            paths, more = picture_files.sort_out(str(class_folder))
-            others += more
-            for path in map(pathlib.Path, paths):
-                yield Picture(path, path.relative_to(root).as_posix(), label, split)
-    picture_files.warn_of_others(others, str(root))
-
-
-def _splits(root: pathlib.Path) -> dict[pathlib.Path, str]:
-    """The folders that have class folders, and what split each is; `root` if none."""
-    folders = _folders(root)
-    splits = {f: SPLITS[f.name.lower()] for f in folders if f.name.lower() in SPLITS}
-    with_classes = {f: split for f, split in splits.items() if _folders(f)}
-    is_class = len(splits) == 1 and any(map(_loose, splits))  # There are trains.
-    if is_class or not with_classes:
-        with_classes = {root: ""}
-    elif "train" not in with_classes.values() or (len(splits) == 1 < len(folders)):
+def _unpacked(archive: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
+    if not is_archive(archive):
         raise UserError(
-            f"{root} has {', '.join(f.name for f in folders)}: are these splits, or "
-            "classes? Of splits, train is one, and the others are called val or test; "
-            "class folders are not called so, or have pictures right in them"
+            f"--source_dir={archive} is a file and no archive: expected a folder, or a "
+            "zip or tar archive of one"
         )
-    elif unused := [f.name for f in folders if f not in with_classes]:
-        logging.warning("Left out, as they are no splits with classes: %s", unused)
-    for folder in with_classes:
-        if loose := _loose(folder):
-            logging.warning(
-                "Left out: %d pictures in %s that are in no class folder", loose, folder
-            )
-    return with_classes
+    facts = archive.stat()
+    identity = f"{archive.absolute()}:{facts.st_size}:{facts.st_mtime_ns}"
+    digest = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
+    target = work / f"{archive.name}-{digest}"
+    archives.unpack(archive, target)
+    for path in target.rglob("*"):  # So that the next run knows them again.
+        os.utime(path, ns=(facts.st_mtime_ns, facts.st_mtime_ns))
+    return target
 
 
-def _loose(folder: pathlib.Path) -> int:
-    """The number of pictures right in a folder."""
-    return sum(
-        path.is_file() and picture_files.may_be_picture(path)
-        for path in folder.iterdir()
-    )
+def _from_table(table: pathlib.Path, root: pathlib.Path) -> Layout:
+    """The pictures that a table names, whether they are there or not."""
+    read = folder_table.read(table, root)
+    index: Index | None = None
+    pictures, guessed, outside = [], [], []
+    for row in read.rows:
+        path = root / row.path
+        if not path.exists():
+            index = index or Index(map(pathlib.Path, _all_pictures(root)), root)
+            if found := index.find(row.path):
+                path = found
+                guessed.append(row.path)
+        if path.is_relative_to(root):
+            name = path.relative_to(root).as_posix()
+        else:
+            name = path.name
+            outside.append(row.path)
+        pictures.append(Picture(path, name, class_name(row.label), row.split))
+    if guessed:
+        logging.info(
+            "%s: %s found by name, as %s",
+            table.name,
+            counted(len(guessed), "picture"),
+            guessed[0],
+        )
+    if outside:
+        logging.warning(
+            f"{counted(len(outside), 'picture')} of {table.name} are not below {root}, "
+            f"as {outside[0]}: records have their files' names alone"
+        )
+    note = f" ({read.note})" if read.note else ""
+    return Layout(f"labels of {table.name}{note}", pictures)
 
 
-def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Those that people see; not links to what is around the folder."""
-    around = {folder.resolve(), *folder.resolve().parents}
-    try:
-        found = sorted(path for path in folder.iterdir() if path.is_dir())
-    except OSError as error:
-        raise UserError(f"cannot list {folder}: {error.strerror}") from error
-    return [
-        path
-        for path in found
-        if not picture_files.is_hidden(path.name) and path.resolve() not in around
-    ]
-
-
-def _class_name(name: str) -> str:
-    """A folder's name as one line of text; accents in one form."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    text = unicodedata.normalize("NFC", text)
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+def _all_pictures(root: pathlib.Path) -> list[str]:
+    return picture_files.sort_out(str(root))[0] if root.is_dir() else []
 
 
 def _each_once(found: Sequence[Picture]) -> list[Picture]:
@@ -232,12 +191,11 @@ def _digest(path: pathlib.Path) -> object:
         return path
 
 
-def _check_classes(found: Sequence[Picture]) -> None:
-    counts = Counter(picture.label for picture in found)
+def _check_classes(found: Sequence[Picture], counts: Counter[str]) -> None:
     if len(counts) < 2:
         [(only, count)] = counts.items()
         raise UserError(
-            f"there is one class, {only}, of {count} pictures; {_LAYOUTS}. Is it one "
+            f"there is one class, {only}, of {count} pictures; {EXPECTED}. Is it one "
             "level further up or down?"
         )
     if all(picture.name.count("/") > 1 + bool(picture.split) for picture in found):
@@ -245,4 +203,17 @@ def _check_classes(found: Sequence[Picture]) -> None:
             "All pictures are in folders within the folders that were taken for "
             "classes, %s: is --source_dir one level too high?",
             ", ".join(list(counts)[:_MOST_SHOWN]),
+        )
+    alike: dict[str, list[str]] = {}
+    for label in counts:
+        alike.setdefault(label.casefold(), []).append(label)
+    if same := [" and ".join(some) for some in alike.values() if len(some) > 1]:
+        logging.warning(
+            f"Classes that differ in capitals alone are kept apart: {listed(same)}. "
+            "Rename one of them if they are the same"
+        )
+    if odd := [label for label in counts if label.casefold() in _NO_NAMES]:
+        logging.warning(
+            f"{listed(odd)} is a class: programs write this where a cell is empty. "
+            "Remove these lines if that is so"
         )

@@ -1,10 +1,11 @@
 import os
 import random
+import shutil
 
 import pytest
 from PIL import Image
 
-from datasets.converting import folder_source
+from datasets.converting import folder_source, pictures, split_names
 from slimbase.errors import UserError
 
 
@@ -93,7 +94,7 @@ def test_trains_may_be_a_class(root):
     ],
 )
 def test_order_of_classes(labels, ordered):
-    assert folder_source.class_names(labels) == ordered
+    assert pictures.class_names(labels) == ordered
 
 
 def test_names_nobody_expects(root):
@@ -172,7 +173,10 @@ def test_a_table_elsewhere_with_splits(root, tmp_path):
         (",ant\n", "line 1 has no path"),
         ("1.jpg,ant,later\n", "line 1 has the split 'later'; expected one of train"),
         ("1.jpg,ant,train\n1.jpg,ant,val\n", "1.jpg is in two splits, train"),
-        ("path,ant,bee\n1.jpg,0,1\n", "no column label, but path, ant, bee"),
+        ("path,ant,bee\n1.jpg,1,1\n", "line 2 has 2 classes: ant, bee; expected a 1"),
+        ("path,ant,bee\n1.jpg,0,0\n", "line 2 has 0 classes; expected a 1 in one of 2"),
+        ("path,ant,bee\n1.jpg,0,x\n", "line 2 has 'x' where columns have 0 or 1"),
+        ("label,width\nant,3\n", "has no column path, but label, width: call"),
         ("path,label,class\n1.jpg,a,b\n", "two columns for the label, label and class"),
         (
             "photo,breed\n1.jpg,a\n",
@@ -203,7 +207,7 @@ def test_no_table(tmp_path):
             ["1.jpg", "2.jpg"],
             r"no pictures: .*holds 1.jpg, 2.jpg.*name the folder above",
         ),
-        (["photos/ant/1.jpg"], "there is one class, photos, of 1 pictures; expected"),
+        (["photos/ant/1.jpg"], "there is one class, ant, of 1 pictures; expected"),
         (["a b/1.jpg", "a\nb/1.jpg"], "both stand for the class 'a b'"),
     ],
 )
@@ -264,3 +268,119 @@ def test_any_bytes_for_a_table(root):
         except UserError:
             continue
         assert all(picture.label for picture in found)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_archives(root, tmp_path, kind):
+    _put(root, "photos/ant/1.jpg", "photos/ant/2.jpg", "photos/bee/3.jpg")
+    archive = shutil.make_archive(str(tmp_path / "photos"), kind, root)
+    runs = []
+    for work in ("a", "b"):
+        (tmp_path / work).mkdir()
+        found = folder_source.find_pictures(archive, work=tmp_path / work)
+        runs.append([(p.name, p.label, p.bytes, p.modified) for p in found])
+    assert [(name, label) for name, label, *_ in runs[0]] == [
+        ("photos/ant/1.jpg", "ant"),
+        ("photos/ant/2.jpg", "ant"),
+        ("photos/bee/3.jpg", "bee"),
+    ]
+    assert runs[0] == runs[1]  # So that a next run knows them.
+
+
+def test_a_file_that_is_no_archive(root, tmp_path):
+    _put(root, "1.jpg")
+    with pytest.raises(UserError, match="is a file and no archive: expected a folder"):
+        folder_source.find_pictures(root / "1.jpg", work=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"image": "1.jpg", "label": "ant"}\n{"image": "2", "label": 7}', "t.jsonl"),
+        ("file\tbreed\n1.jpg\tant\n2.jpg\t7\n", "t.tsv"),
+        ("id,label\n1,ant\n2,7\n", "t.csv"),
+        ("image_id,file,ant,7\nx,1.jpg,1,0\ny,2.jpg,0,1.0\n", "t.csv"),
+        ("path,label\nC:\\photos\\1.jpg,ant\nC:\\photos\\2.jpg,7\n", "t.csv"),
+        ("path,label\n./1.jpg,ant\n/home/someone/2.jpg,7\n", "t.csv"),
+    ],
+)  # fmt: skip
+def test_other_tables(root, text, name):
+    assert _found(None, _table(root, text, name)) == [
+        ("1.jpg", "ant", ""),
+        ("2.jpg", "7", ""),
+    ]
+
+
+def test_json_lines_that_cannot_be(root):
+    for text in ('{"path": "1.jpg"', "[1, 2]", "\xff"):
+        with pytest.raises(UserError, match="line 1 is not a JSON object in UTF-8"):
+            folder_source.find_pictures(None, _table(root, text, "t.jsonl"))
+
+
+def test_paths_outside_become_names(root, tmp_path, caplog):
+    _put(root, "1.jpg")
+    _put(tmp_path, "elsewhere/2.jpg")
+    table = root / "t.csv"
+    table.write_text(f"{root}/1.jpg,ant\n{tmp_path}/elsewhere/2.jpg,bee\n")
+    assert _found(root, table) == [("1.jpg", "ant", ""), ("2.jpg", "bee", "")]
+    assert "1 picture of t.csv are not below" in caplog.text
+
+
+def test_odd_classes_are_reported(root, caplog):
+    _put(root, "Daisy/1.jpg", "daisy/2.jpg", "nan/3.jpg", "rose/4.jpg")
+    (root / "tulip").mkdir()
+    assert len({label for _, label, _ in _found(root)}) == 4
+    assert "differ in capitals alone are kept apart: Daisy and daisy" in caplog.text
+    assert "nan is a class: programs write this where a cell is empty" in caplog.text
+    assert "No class: tulip in" in caplog.text
+
+
+def test_several_tables_are_doubtful(root):
+    _put(root, "1.jpg", "2.jpg")
+    for name in ("a.csv", "b.csv"):
+        (root / name).write_text("path,label\n1.jpg,ant\n2.jpg,bee\n")
+    with pytest.raises(
+        UserError, match=r"has several tables of labels, a\.csv, b\.csv"
+    ):
+        folder_source.find_pictures(root)
+
+
+def test_a_table_of_other_pictures(root):
+    _put(root, "1.jpg", "2.jpg")
+    (root / "a.csv").write_text("path,label\n7.jpg,ant\n8.jpg,bee\n")
+    with pytest.raises(UserError, match=r"none of the 2 pictures of a\.csv is in"):
+        folder_source.find_pictures(root)
+
+
+def test_a_list_of_many_that_are_not_there(root):
+    _put(root, "ant/1.jpg", "bee/2.jpg")
+    (root / "train.txt").write_text("ant/1.jpg\nant/7.jpg\n")
+    (root / "test.txt").write_text("bee/2.jpg\n")
+    with pytest.raises(UserError, match=r"train\.txt lists 2 pictures, and 1 of these"):
+        folder_source.find_pictures(root)
+
+
+def test_lists_with_labels(root):
+    _put(root, "images/1.jpg", "images/2.jpg", "images/3.jpg", "images/4.jpg")
+    (root / "train.txt").write_text("images/1.jpg 0\n2.jpg 1\n")
+    (root / "val.txt").write_text("3 0\n")
+    assert _found(root) == [
+        ("images/1.jpg", "0", "train"),
+        ("images/2.jpg", "1", "train"),
+        ("images/3.jpg", "0", "validation"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["Train", "VALID"], {"Train": "train", "VALID": "validation"}),
+        (["training_set", "test-set"], {"training_set": "train", "test-set": "test"}),
+        (["seg_train", "seg_test"], {"seg_train": "train", "seg_test": "test"}),
+        (["train2017", "val2017"], {"train2017": "train", "val2017": "validation"}),
+        (["train_station", "test_tube", "trainer"], {}),
+        (["train_station", "train"], {"train": "train"}),
+    ],
+)
+def test_names_of_splits(names, splits):
+    assert split_names.of_names(names) == splits

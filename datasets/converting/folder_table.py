@@ -1,13 +1,15 @@
-"""Tables of people's own pictures: CSV files of paths and labels."""
+"""Tables of people's own pictures: CSV, TSV or JSON Lines of paths and labels."""
 
 import csv
 import itertools
+import json
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from slimbase.errors import UserError
+from slimbase.text import listed
 
 # What people call splits, and what we do.
 SPLITS = {
@@ -20,13 +22,20 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+
+_JSON_LINES = (".jsonl", ".ndjson")
 _COLUMNS = {
-    "path": ("path", "file", "filename", "file_name", "image", "picture"),
+    "path": (
+        *("path", "file", "filename", "file_name", "filepath", "file_path", "picture"),
+        *("image", "image_path", "image_name", "image_id", "imageid", "img", "id"),
+    ),
     "label": ("label", "class", "class_name", "category"),
     "split": ("split", "set", "subset"),
 }
 _DELIMITERS = ",;\t"
 _SEVERAL = re.compile(r"[|;]")
+_ONE, _ZERO = ("1", "1.0"), ("0", "0.0", "")
 
 
 class TableRow(NamedTuple):
@@ -43,21 +52,34 @@ class TableRow(NamedTuple):
     split: str
 
 
-def read_rows(table: pathlib.Path, root: pathlib.Path) -> Iterator[TableRow]:
+class Table(NamedTuple):
+    """A table.
+
+    Attributes:
+      rows: its lines.
+      note: how labels were read, if not from a column that is called so.
+    """
+
+    rows: list[TableRow]
+    note: str = ""
+
+
+def read(table: pathlib.Path, root: pathlib.Path) -> Table:
     """Reads a table of pictures.
 
     Args:
-      table: has a path, a label and maybe a split in each line; the first line may
-        name these columns.
+      table: has a path, a label and maybe a split in each line; the first line may name
+        these columns. Where there is no column of labels but one more column, that has
+        the labels; several more are one for each class, with a 1 in one of them.
       root: what paths are relative to.
 
     Raises:
       UserError: naming the line that is not what it should be.
     """
-    rows = _rows(table)
-    number, header = next(rows, (0, []))
+    lines = _json_lines(table) if table.suffix in _JSON_LINES else _lines(table)
+    number, header = next(lines, (0, []))
     if not header:
-        return
+        return Table([])
     columns = _columns(header, table)
     if columns is None:
         if len(header) not in (2, 3):
@@ -71,20 +93,94 @@ def read_rows(table: pathlib.Path, root: pathlib.Path) -> Iterator[TableRow]:
                 "names columns, call them path and label"
             )
         columns = {name: i for i, name in enumerate(list(_COLUMNS)[: len(header)])}
-        rows = itertools.chain([(number, header)], rows)
-    elif missing := {"path", "label"} - columns.keys():
+        lines = itertools.chain([(number, header)], lines)
+    if "path" not in columns:
         raise UserError(
-            f"{table} has no column {' and '.join(sorted(missing))}, but "
-            f"{', '.join(header)}"
+            f"{table} has no column path, but {listed(header)}: call the column of the "
+            "pictures' files path"
         )
-    for number, row in rows:
+    if "label" in columns:
+        rows = [
+            _row({k: row[i] for k, i in columns.items()}, where)
+            for where, row in _checked(lines, header, table)
+        ]
+        return Table(rows)
+    others = _others(header, columns)
+    if len(others) == 1:
+        [label] = others
+        named = {**columns, "label": label}
+        rows = [
+            _row({k: row[i] for k, i in named.items()}, where)
+            for where, row in _checked(lines, header, table)
+        ]
+        return Table(rows, f"labels in its column {header[label].strip()}")
+    rows = [
+        _one_hot(row, header, columns, others, where)
+        for where, row in _checked(lines, header, table)
+    ]
+    return Table(rows, "one column for each class")
+
+
+def is_one(table: pathlib.Path) -> bool:
+    """Whether a file has the columns of a table of labelled pictures, by its start."""
+    if table.suffix.lower() not in SUFFIXES:
+        return False
+    try:
+        lines = _json_lines(table) if table.suffix in _JSON_LINES else _lines(table)
+        (_, header), (_, first) = itertools.islice(lines, 2)
+        columns = _columns(header, table)
+    except (UserError, ValueError):
+        return False
+    if not columns or "path" not in columns or len(first) != len(header):
+        return False
+    others = [first[i] for i in _others(header, columns)]
+    is_one_hot = all(cell.strip() in _ONE + _ZERO for cell in others)
+    return "label" in columns or len(others) == 1 or (bool(others) and is_one_hot)
+
+
+def _others(header: Sequence[str], columns: dict[str, int]) -> list[int]:
+    """The places of columns that have neither paths nor splits; ids count as paths."""
+    return [
+        i
+        for i, word in enumerate(header)
+        if i not in columns.values() and word.strip().lower() not in _COLUMNS["path"]
+    ]
+
+
+def _checked(
+    lines: Iterator[tuple[int, list[str]]], header: Sequence[str], table: pathlib.Path
+) -> Iterator[tuple[str, list[str]]]:
+    """Where each line is, and its fields."""
+    for number, row in lines:
         if len(row) != len(header):
             raise UserError(
                 f"{table}, line {number} has {len(row)} fields; the first one has "
                 f"{len(header)}. Put fields with a comma in them into quotes."
             )
-        cells = {column: row[index].strip() for column, index in columns.items()}
-        yield _row(cells, f"{table}, line {number}")
+        yield f"{table}, line {number}", [cell.strip() for cell in row]
+
+
+def _one_hot(
+    row: Sequence[str],
+    header: Sequence[str],
+    columns: dict[str, int],
+    others: Sequence[int],
+    where: str,
+) -> TableRow:
+    if odd := [row[i] for i in others if row[i] not in _ONE + _ZERO]:
+        raise UserError(
+            f"{where} has {odd[0]!r} where columns have 0 or 1 for each class. If one "
+            f"of {listed(header)} has the labels, call it label"
+        )
+    labels = [header[i].strip() for i in others if row[i] in _ONE]
+    if len(labels) != 1:
+        raise UserError(
+            f"{where} has {len(labels)} classes{': ' if labels else ''}"
+            f"{listed(labels)}; expected a 1 in one of {len(others)} columns, as a "
+            "picture has one label. Remove the line, or leave one 1"
+        )
+    cells = {name: row[i] for name, i in columns.items()}
+    return _row({**cells, "label": labels[0]}, where)
 
 
 def _row(cells: dict[str, str], where: str) -> TableRow:
@@ -103,7 +199,7 @@ def _row(cells: dict[str, str], where: str) -> TableRow:
     return TableRow(name, label, SPLITS.get(split.lower(), ""))
 
 
-def _rows(table: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+def _lines(table: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     """The number of the line and the fields of each row that is not empty."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
@@ -120,16 +216,43 @@ def _rows(table: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{table} is not a CSV file in UTF-8: {error}") from error
 
 
+def _json_lines(table: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+    """As `_lines`, of JSON Lines: the keys of the first object come first."""
+    header: list[str] = []
+    number = 0
+    try:
+        with table.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                fields = json.loads(line)
+                if not isinstance(fields, dict):
+                    raise ValueError("no object")
+                if not header:
+                    header = list(fields)
+                    yield number, header
+                yield number, [str(fields.get(key, "")) for key in header]
+    except OSError as error:
+        raise UserError(f"cannot read {table}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(
+            f"{table}, line {number} is not a JSON object in UTF-8: {error}"
+        ) from error
+
+
 def _columns(header: Sequence[str], table: pathlib.Path) -> dict[str, int] | None:
     """The places of the columns that a first line names, if it does."""
-    columns = {}
-    for index, word in enumerate(header):
-        for column, known in _COLUMNS.items():
-            if word.strip().lower() in known:
-                if column in columns:
-                    raise UserError(
-                        f"{table} has two columns for the {column}, "
-                        f"{header[columns[column]]} and {word}; expected one"
-                    )
-                columns[column] = index
+    columns: dict[str, int] = {}
+    for column, known in _COLUMNS.items():
+        places = [i for i, word in enumerate(header) if word.strip().lower() in known]
+        if column == "path" and len(places) > 1:  # An id and a file: the latter.
+            best = min(known.index(header[i].strip().lower()) for i in places)
+            places = [i for i in places if header[i].strip().lower() == known[best]]
+        if len(places) > 1:
+            raise UserError(
+                f"{table} has two columns for the {column}, {header[places[0]]} and "
+                f"{header[places[1]]}; expected one"
+            )
+        if places:
+            columns[column] = places[0]
     return columns or None

@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from datasets.converting.folder_source import Picture
+from datasets.converting.pictures import Picture
 from slimbase import files, parallel
 from slimbase.pictures import decode, near
 from slimbase.text import counted

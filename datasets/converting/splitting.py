@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import logging
 
-from datasets.converting.folder_source import Picture
+from datasets.converting.pictures import Picture
 from slimbase.errors import UserError
 from slimbase.text import counted, listed
 

@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from datasets.converting import splitting
-from datasets.converting.folder_source import Picture
+from datasets.converting.pictures import Picture
 from slimbase.errors import UserError
 
 SETTINGS = {"seed": 0, "validation_fraction": 0.2, "test_fraction": 0.0}

@@ -19,6 +19,13 @@ from slimbase.text import counted, listed
 SUFFIXES = tuple(suffix for kind in kinds.PICTURES for suffix in kind.suffixes)
 
 _MOST_SHOWN = 5
+# Of macOS' archives; of Synology and QNAP; of Windows and Linux.
+_SYSTEM_NAMES = frozenset(
+    (
+        *("__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found"),
+        *("system volume information", "thumbs.db", "desktop.ini"),
+    )
+)
 
 
 def find(operands: Iterable[str], stream: IO | None = None) -> list[str]:
@@ -161,7 +168,20 @@ def walk(directory: str) -> Iterator[str]:
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is kept from people's eyes."""
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+
+
+def system_folders(directory: str) -> list[str]:
+    """The folders below a directory that systems make, of thumbnails and the like."""
+    found = []
+    for root, directories, _ in os.walk(directory):
+        found += [
+            str(pathlib.Path(root, name))
+            for name in directories
+            if name.lower() in _SYSTEM_NAMES
+        ]
+        directories[:] = [name for name in directories if not is_hidden(name)]
+    return found
 
 
 def natural(path: str) -> tuple:
