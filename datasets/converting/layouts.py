@@ -49,8 +49,8 @@ def _recognise(top: pathlib.Path) -> Layout:
         return tabled_layouts.flat_splits(top, flat)
     if lists := split_lists.find(top):
         return listed_layouts.listed_splits(top, lists)
-    table = tabled_layouts.one_table(tabled_layouts.tables_in(top))
-    if table and not splits:
+    tables = [] if splits else tabled_layouts.tables_in(top)
+    if table := tabled_layouts.one_table(tables):
         return tabled_layouts.tabled(top, {top: ""}, {top: table})
     return _class_folders(top, splits)
 
