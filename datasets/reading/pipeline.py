@@ -96,8 +96,8 @@ def train_batches(
       UserError: when there are no records.
     """
     if not dataset.num_samples:
-        paths = ", ".join(dict.fromkeys(stretch.path for stretch in dataset.stretches))
-        raise UserError(f"there are no records in {paths}. {_CONVERT_AGAIN}")
+        paths = dict.fromkeys(stretch.path for stretch in dataset.stretches)
+        raise bad_records.no_records(paths)
     shares = streams.shares(dataset.stretches, *shard)
 
     @_as_it_is
@@ -162,16 +162,19 @@ def labels(
 
     Yields:
       Record files, strings `[batch]`; positions in them and labels, int64 `[batch]`.
+      The label of a record without one is `split.NO_LABEL`, or what a decoder of other
+      keys makes of it.
 
     Raises:
       UserError: for damaged files, and records whose label can't be read.
     """
+    decoder = dataset.label_decoder()
 
     @_as_it_is
     def label(
         path: tf.Tensor, position: tf.Tensor, serialized: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        [label] = dataset.decoder.decode(serialized, ["label"])
+        [label] = decoder.decode(serialized, ["label"])
         return path, position, tf.cast(tf.reshape(label, []), tf.int64)
 
     config = session_config(on_cpu=True)

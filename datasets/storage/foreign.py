@@ -54,7 +54,11 @@ def compression(start: bytes) -> str | None:
     if start.startswith(b"\x1f\x8b"):
         return GZIP
     # Two bytes are little to go by: what is in it must begin with a record's length.
-    if len(start) > 2 and start[0] & 0x0F == 8 and not int.from_bytes(start[:2], "big") % 31:
+    if (
+        len(start) > 2
+        and start[0] & 0x0F == 8
+        and not int.from_bytes(start[:2], "big") % 31
+    ):
         try:
             inner = zlib.decompressobj().decompress(start, _LENGTH_BYTES)
         except zlib.error:

@@ -89,11 +89,15 @@ def refuse_other_files(paths: Iterable[str]) -> None:
       paths: of this machine or of others.
 
     Raises:
-      UserError: for the first such file; says what it is and what to do.
+      UserError: for the first such file, or one that cannot be read; says what it is
+        and what to do.
     """
     for path in paths:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            start = file.read(foreign.START_BYTES)
+        try:
+            with tf.io.gfile.GFile(path, "rb") as file:
+                start = file.read(foreign.START_BYTES)
+        except tf.errors.OpError as error:
+            raise UserError(f"cannot read {path}: {error.message}") from error
         if _is_header(start[:_HEADER_BYTES]):
             continue
         if compression := foreign.compression(start):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from datasets.reading import pipeline
+from datasets.reading import bad_records, pipeline
 from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError, unknown
 from slimzoo.model.called import ClassFinder
@@ -59,9 +59,17 @@ def _balanced(
 
 
 def count(dataset: StoredSplit) -> np.ndarray:
-    """The number of records with each label, int `[classes]`."""
+    """The number of records with each label, int `[classes]`.
+
+    Raises:
+      UserError: for a record without a label, or a label below 0.
+    """
     counts = np.zeros(dataset.num_classes, np.int64)
-    for _, _, labels in pipeline.labels(dataset):
+    for paths, positions, labels in pipeline.labels(dataset):
+        for i in np.flatnonzero(labels < 0)[:1]:
+            place, in_range = (paths[i].decode(), int(positions[i])), range(len(counts))
+            fault = bad_records.label_fault(*place, int(labels[i]), in_range)
+            raise bad_records.error_of(fault, 0, len(counts))
         counts += np.bincount(labels, minlength=len(counts))[: len(counts)]
     return counts
 
