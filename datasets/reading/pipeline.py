@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets.reading import bad_records, streams
+from datasets.reading import check as record_check
 from datasets.reading.streams import Share
-from datasets.storage.split import StoredSplit
+from datasets.storage.split import NO_LABEL, StoredSplit
 from slimbase.errors import UserError, reason
 from slimbase.graph import session_config
 
@@ -36,6 +37,7 @@ def _decoded(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     # Records may hold pictures that are no files (raw pixels), where sizes are known.
     decoder = (dataset.encoded_decoder if encoded else None) or dataset.decoder
+    decoder = dataset.without_default_label(decoder)
     image, label = decoder.decode(serialized, ["image", "label"])
     label = tf.cast(label, tf.int64) - labels_offset
     classes = dataset.num_classes - labels_offset
@@ -162,13 +164,13 @@ def labels(
 
     Yields:
       Record files, strings `[batch]`; positions in them and labels, int64 `[batch]`.
-      The label of a record without one is `split.NO_LABEL`, or what a decoder of other
-      keys makes of it.
+      The label of a record without one is `NO_LABEL`, or what a decoder of other keys
+      makes of it.
 
     Raises:
       UserError: for damaged files, and records whose label can't be read.
     """
-    decoder = dataset.label_decoder()
+    decoder = dataset.without_default_label(dataset.decoder)
 
     @_as_it_is
     def label(
@@ -291,6 +293,8 @@ def _message(error: tf.errors.OpError) -> str | None:
     if isinstance(error, tf.errors.DataLossError):
         return f"a record file is corrupt: {reason(error.message)}. {_CONVERT_AGAIN}"
     if label := re.search(rf"{_OUT_OF_RANGE}\]? \[?(-?\d+)", error.message):
+        if int(label[1]) == NO_LABEL:
+            return f"a record has no label. {record_check.WRITE_LABEL}"
         return (
             f"a record has label {label[1]}, which the data set's classes and "
             "--labels_offset leave no place for: labels run from --labels_offset to "

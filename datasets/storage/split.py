@@ -69,12 +69,17 @@ class StoredSplit:
         is_plain = isinstance(handler, slim.tfexample_decoder.Tensor)
         return handler.keys[0] if is_plain and len(handler.keys) == 1 else ""
 
-    def label_decoder(self) -> slim.tfexample_decoder.TFExampleDecoder:
-        """Makes the item label; `NO_LABEL` of a record that has none.
+    def without_default_label(
+        self, decoder: slim.tfexample_decoder.TFExampleDecoder
+    ) -> slim.tfexample_decoder.TFExampleDecoder:
+        """`decoder`, but with the label `NO_LABEL` for a record that has none.
 
         Published sets have a default, as in 2017, which looks like any other label.
+
+        Args:
+          decoder: `self.decoder` or `self.encoded_decoder`.
         """
-        decoder, key = self.decoder, self.key_of("label")
+        key = self.key_of("label")
         feature = decoder._keys_to_features[key] if key else None
         if not isinstance(feature, tf.FixedLenFeature) or feature.default_value is None:
             return decoder

@@ -14,22 +14,28 @@ from datasets.reading import bad_records
 from datasets.reading import check as record_check
 from datasets.reading.bad_records import Fault
 from datasets.reading.check import Checker, RecordFacts
-from datasets.storage import manifests
+from datasets.storage import foreign, manifests, records
 from datasets.storage.manifests import Manifest
 from datasets.storage.records import Record
 from datasets.storage.split import StoredSplit, missing_shards
 from slimbase import files
 from slimbase.errors import UserError
-from slimbase.pictures import decode
+from slimbase.text import counted, listed
 from slimzoo.config.check import CheckConfig
 from slimzoo.dataset_check import contact_sheet
 from slimzoo.dataset_check import manifest as check_manifest
 from slimzoo.dataset_check.contact_sheet import Sample
-from slimzoo.dataset_check.found import Found, FoundSplit, Problem
+from slimzoo.dataset_check.found import Found, FoundSplit, Problem, Turned
 
 _DIGEST_BYTES = 16
 _CONVERT = "Delete files that are not as the manifest has them, and convert again."
 _RELABEL = "Check --dataset_name and labels.txt, or convert again with right labels."
+_FOREIGN = "Unpack compressed record files, and move files of other kinds away."
+_EMPTY = "Convert the pictures again, or take files of no records away."
+_TURN = (
+    "Where pictures are stored turned, convert the pictures again by "
+    "download_and_convert_data.py, which turns them."
+)
 _SEPARATE = (
     "Where a picture is in two splits or has two labels, delete the copies that are "
     "wrong and convert the pictures again, into another directory."
@@ -140,6 +146,7 @@ class _Survey:
         findings = self._found.splits[split] = FoundSplit(paths, size)
         for text in missing_shards(paths):
             self._found.problems.append(Problem(split, text, _CONVERT))
+        paths = [path for path in paths if not self._is_foreign(split, path)]
         checker = Checker(dataset, strict=True)
 
         def look(record: Record) -> tuple[RecordFacts, bytes]:
@@ -157,6 +164,20 @@ class _Survey:
             for path, record, (known, digest) in record_check.map_records(paths, look):
                 self._add(findings, _Place(split, path, record), known, digest)
                 progress.update()
+        if paths and not findings.count:
+            text = f"there are no records in {listed(paths)}"
+            self._found.problems.append(Problem(split, text, _EMPTY))
+        if findings.turned:
+            self._found.problems.append(_turned(split, findings))
+
+    def _is_foreign(self, split: str, path: str) -> bool:
+        """Whether a file is no plain record file, which then is a problem."""
+        try:
+            records.refuse_other_files([path])
+        except UserError as error:
+            self._found.problems.append(Problem(split, str(error), _FOREIGN))
+            return True
+        return False
 
     def _add(
         self, split: FoundSplit, place: _Place, facts: RecordFacts, digest: bytes
@@ -165,13 +186,16 @@ class _Survey:
         split.count += 1
         faults = list(bad_records.faults_of(place.path, place.record, facts))
         for fault in faults:
-            advice = _RELABEL if fault.is_label else bad_records.ADVICE
+            advice = _RELABEL if fault.is_label else fault.advice
             self._found.problems.append(_problem(place.split, fault, advice))
         if not facts.encoded:
             return
         split.formats[_format(facts.encoded)] += 1
         if facts.size:
             split.sizes.append(facts.size)
+        if facts.orientation != record_check.UPRIGHT:
+            at = place.path, place.record.position, facts.filename
+            split.turned.append(Turned(facts.orientation, *at))
         if facts.label is not None:
             split.per_class[facts.label] += 1
         self._compare(split, place, facts, digest)
@@ -218,8 +242,25 @@ def _problem(split: str, fault: Fault, advice: str) -> Problem:
     return Problem(split, str(fault), advice, place)
 
 
+def _turned(name: str, split: FoundSplit) -> Problem:
+    """The problem of all pictures of a split that are stored turned."""
+    first = split.turned[0]
+    orientations = listed(sorted({picture.orientation for picture in split.turned}), 8)
+    source = f" ({first.filename})" if first.filename else ""
+    text = (
+        f"{counted(len(split.turned), 'picture')} of {split.count:,} "
+        f"{'is' if len(split.turned) == 1 else 'are'} stored turned (EXIF orientation "
+        f"{orientations}), and training and evaluation take them as they are stored; "
+        f"the first is record {first.position} of {first.record_file}{source}"
+    )
+    place = first._asdict()
+    del place["orientation"]
+    return Problem(name, text, _TURN, place)
+
+
 def _format(encoded: bytes) -> str:
-    return (decode.kind_of(encoded) or "raw").lower()
+    start = encoded[: foreign.START_BYTES]
+    return (foreign.picture_kind(start) or "raw").lower()
 
 
 def as_json(found: Found) -> dict[str, Any]:
@@ -243,6 +284,7 @@ def as_json(found: Found) -> dict[str, Any]:
                     )
                 ],
                 "repeated": len(split.repeated),
+                "turned": len(split.turned),
             }
             for name, split in found.splits.items()
         },
