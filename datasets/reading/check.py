@@ -94,6 +94,11 @@ class Checker:
         self._labels = range(labels_offset, dataset.num_classes)
         self._has_picture_key = dataset.key_of("image") == features.PICTURE_KEY
         self._has_label_key = dataset.key_of("label") == features.LABEL_KEY
+        self._specifications = {
+            # Evaluation reads it, too.
+            features.FILENAME_KEY: tf.FixedLenFeature([], tf.string),
+            **getattr(dataset.decoder, "_keys_to_features", {}),
+        }
         with tf.Graph().as_default() as graph, tf.device("/cpu:0"):
             content = tf.placeholder(tf.string, [])
             image, label = dataset.decoder.decode(content, ["image", "label"])
@@ -127,6 +132,8 @@ class Checker:
                 return facts._replace(fault=fault, advice=WRITE_LABEL)
             [label] = feature[features.LABEL_KEY].int64_list.value
             facts = facts._replace(label=label)
+        if fault := features.misfit(feature, self._specifications):
+            return facts._replace(fault=fault)
         is_raw = features.first(feature[features.FORMAT_KEY]) in _RAW
         if is_raw and (fault := self._raw_fault(len(encoded))):
             return facts._replace(fault=fault, advice=_WRITE_PICTURE)
@@ -148,8 +155,8 @@ class Checker:
         """Completes `facts` by TensorFlow, which knows the labels under other keys."""
         try:
             shape, label, _ = self._decode(content)
-        except tf.errors.OpError as error:
-            why = reason(error.message)
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            why = reason(getattr(error, "message", ""))
             kind = foreign.picture_kind(facts.encoded[: foreign.START_BYTES])
             if kind and why.startswith(_UNKNOWN_FORMAT):
                 fault = f"its picture is of the format {kind}, which TensorFlow "

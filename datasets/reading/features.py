@@ -1,5 +1,7 @@
 """The features of a record, and what is wrong with picture and label among them."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -10,6 +12,12 @@ from slimbase.text import listed
 
 PICTURE_KEY, LABEL_KEY = "image/encoded", "image/class/label"
 FORMAT_KEY, FILENAME_KEY = "image/format", "image/filename"
+# How a feature holds values of a type, and what they are called.
+_KINDS = {
+    tf.int64: ("int64_list", "integer"),
+    tf.float32: ("float_list", "float"),
+    tf.string: ("bytes_list", "string"),
+}
 _MOST_KEYS = 12
 _MOST_VALUES = 4
 _MOST_BYTES = 20  # Of a string.
@@ -54,11 +62,32 @@ def picture_fault(content: bytes, features: Any) -> str:
 
 def label_fault(content: bytes, features: Any) -> str:
     """Why the label of a record can't be used; empty if it can."""
-    feature = features[LABEL_KEY]
-    if not feature.WhichOneof("kind"):
+    if not features[LABEL_KEY].WhichOneof("kind"):
         return f"it has no label in {LABEL_KEY}{_instead(content, features)}"
-    if len(feature.int64_list.value) != 1:
-        return f"{LABEL_KEY} should be one integer: it is {_described(feature)}"
+    return misfit(features, {LABEL_KEY: tf.FixedLenFeature([], tf.int64)})
+
+
+def misfit(features: Any, specifications: Mapping[str, Any]) -> str:
+    """Which feature is of another type or number than `tf.parse_example` is to take.
+
+    Args:
+      features: those of a record, by key.
+      specifications: what `tf.parse_example` is given, by key.
+
+    Returns:
+      What is wrong with the first such feature; empty if all fit.
+    """
+    for key, specification in specifications.items():
+        feature = features[key]
+        kind = feature.WhichOneof("kind")
+        if not kind or specification.dtype not in _KINDS:
+            continue
+        expected, things = _KINDS[specification.dtype]
+        is_one = isinstance(specification, tf.FixedLenFeature)
+        is_one = is_one and math.prod(specification.shape) == 1
+        if kind != expected or (is_one and len(getattr(feature, kind).value) != 1):
+            should = f"one {things}" if is_one else f"{things}s"
+            return f"{key} should be {should}: it is {_described(feature)}"
     return ""
 
 
@@ -78,7 +107,7 @@ def _described(feature: tf.train.Feature) -> str:
     """The type and the values of a feature."""
     kind = feature.WhichOneof("kind")
     values = list(getattr(feature, kind).value)
-    things = {"int64_list": "integers", "float_list": "floats"}.get(kind, "strings")
+    [things] = [f"{things}s" for of_kind, things in _KINDS.values() if of_kind == kind]
     if not values:
         return f"an empty list of {things}"
     if kind == "bytes_list":

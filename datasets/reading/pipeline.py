@@ -19,6 +19,7 @@ SHUFFLE_BUFFER = 2048  # Encoded pictures: some 200 MB of ImageNet's.
 _OUT_OF_RANGE = "label out of range"
 _LABELS_AT_ONCE = 4096
 _DECODING = re.compile(r"{{node [^}]*(Decode\w+|ExtractJpegShape|ParseExample\w*)}}")
+_PARSING = b"Could not parse example"
 _READING = "IteratorGetNext"  # The operation that failures of reading pass through.
 _CONVERT_AGAIN = "Convert the data set again."
 
@@ -279,7 +280,12 @@ def explained_errors(
     """
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+    except (
+        tf.errors.InvalidArgumentError,
+        tf.errors.DataLossError,
+        # Of the session, whose message has the bytes of what is no record in it.
+        UnicodeDecodeError,
+    ) as error:
         message = _message(error)
         if dataset is not None and (message or _READING in str(error)):
             bad_records.raise_first(dataset, labels_offset)
@@ -288,8 +294,12 @@ def explained_errors(
         raise UserError(message) from error
 
 
-def _message(error: tf.errors.OpError) -> str | None:
+def _message(error: tf.errors.OpError | UnicodeDecodeError) -> str | None:
     """Describes an error about records; None for one about something else."""
+    if isinstance(error, UnicodeDecodeError):
+        if _PARSING not in error.object:
+            return None
+        return f"a record is no tf.train.Example. {_CONVERT_AGAIN}"
     if isinstance(error, tf.errors.DataLossError):
         return f"a record file is corrupt: {reason(error.message)}. {_CONVERT_AGAIN}"
     if label := re.search(rf"{_OUT_OF_RANGE}\]? \[?(-?\d+)", error.message):
