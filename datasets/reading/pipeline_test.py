@@ -13,6 +13,7 @@ from datasets import registry, testing
 from datasets.dataset_factory import DATASETS
 from datasets.reading import pipeline, streams
 from datasets.storage.manifests import read_manifest
+from datasets.storage.split import NO_LABEL
 from datasets.testing import NUM_CLASSES, TINY, png, record
 from preprocessing.preprocessing_factory import get_preprocessing
 from slimbase.errors import UserError
@@ -424,7 +425,6 @@ def test_damaged_file_is_told(write, tmp_path, read_all, damage):
         (record(1, content=png(1)[:40]), "Invalid PNG"),
         (record(1, content=jpeg(1)[:300]), NO_JPEG),
         (record(1, content=b"\xff\xd8\xff\xff\xd9"), NO_JPEG),
-        (b"", "Input is empty"),
         (b"no example", "Could not parse example"),
     ],
 )
@@ -447,7 +447,7 @@ def test_other_errors_stay_as_they_are():
 def test_records_that_are_pictures_are_named(write, tmp_path):
     content = b"\xff\xd8\xff\xe0" + bytes(100)
     dataset = write([1, content])
-    with pytest.raises(UserError, match="a record is no tf.train.Example. Convert"):
+    with pytest.raises(UserError, match=r"a record is no tf\.train\.Example"):
         read_eval(dataset)
     reading = pipeline.labels(dataset)
     with pytest.raises(UserError, match=r"record 1 of .*, but a picture \(JPEG\)"):
@@ -468,7 +468,5 @@ def test_no_default_stands_for_a_label(tmp_path, missing):
     [(_, _, labels)] = pipeline.labels(dataset)
     assert labels.tolist() == [0, NO_LABEL]
     for read in (lambda: read_eval(dataset), lambda: read_train(dataset, 4)):
-        with pytest.raises(
-            UserError, match=r"a record has no label\. Write the number"
-        ):
+        with pytest.raises(UserError, match="a record has no label"):
             read()
