@@ -78,9 +78,11 @@ def misfit(features: Any, specifications: Mapping[str, Any]) -> str:
       What is wrong with the first such feature; empty if all fit.
     """
     for key, specification in specifications.items():
+        if key not in features or specification.dtype not in _KINDS:
+            continue
         feature = features[key]
         kind = feature.WhichOneof("kind")
-        if not kind or specification.dtype not in _KINDS:
+        if not kind:
             continue
         expected, things = _KINDS[specification.dtype]
         is_one = isinstance(specification, tf.FixedLenFeature)
