@@ -28,6 +28,26 @@ _EVALUATION_SPLITS = ("test", "validation", "val")
 _COUNTED_BYTES = 1 << 30
 
 
+class _PictureOfAnySize(slim.tfexample_decoder.Image):
+    """Decodes a picture file as tf_slim does, and of an animated one the first frame.
+
+    tf_slim's own makes four dimensions of any GIF and WebP, and one of raw pixels, for
+    which networks have no use. Here the latter fail as what is no picture does.
+    """
+
+    def _decode(self, image_buffer: tf.Tensor, image_format: tf.Tensor) -> tf.Tensor:
+        del image_format  # The content decides.
+        image = tf.cond(
+            tf.io.is_jpeg(image_buffer),
+            lambda: tf.io.decode_jpeg(image_buffer, self._channels),
+            lambda: tf.io.decode_image(
+                image_buffer, self._channels, expand_animations=False
+            ),
+        )
+        image.set_shape([None, None, self._channels])
+        return image
+
+
 @dataclasses.dataclass(frozen=True)
 class Descriptor:
     """A data set of classified pictures, kept as TFRecords, and its facts.
@@ -179,9 +199,12 @@ class Descriptor:
     def decoder(self) -> slim.tfexample_decoder.TFExampleDecoder:
         """Makes the items out of a serialized record."""
         items = {
-            "image": slim.tfexample_decoder.Image(
-                shape=self.image_shape,
-                channels=self.image_shape[-1] if self.image_shape else 3,
+            "image": (
+                slim.tfexample_decoder.Image(
+                    shape=self.image_shape, channels=self.image_shape[-1]
+                )
+                if self.image_shape
+                else _PictureOfAnySize()
             ),
             "label": slim.tfexample_decoder.Tensor("image/class/label", shape=[]),
             **self.more_items,

@@ -12,11 +12,13 @@ from absl import logging
 from tqdm import tqdm
 
 from datasets.reading import check as record_check
+from datasets.reading import features
 from datasets.reading.check import Checker, RecordFacts
+from datasets.storage import records
 from datasets.storage.records import Record, Stretch
-from datasets.storage.split import StoredSplit
+from datasets.storage.split import NO_LABEL, StoredSplit
 from slimbase.errors import UserError
-from slimbase.text import counted
+from slimbase.text import counted, listed
 
 # A file that is whole in size would be taken for done.
 ADVICE = (
@@ -38,6 +40,7 @@ class Fault(NamedTuple):
       filename: the picture's source; empty if the record does not name it.
       reason: the fault, in words that follow "it".
       is_label: whether only the label is wrong.
+      advice: what to do, in sentences.
     """
 
     path: str
@@ -45,6 +48,7 @@ class Fault(NamedTuple):
     filename: str
     reason: str
     is_label: bool = False
+    advice: str = ADVICE
 
     def __str__(self) -> str:
         name = f" ({self.filename})" if self.filename else ""
@@ -62,9 +66,19 @@ class Fault(NamedTuple):
 
 def faults_of(path: str, record: Record, facts: RecordFacts) -> Iterator[Fault]:
     """The faults of a record, if any."""
-    for reason, is_label in ((facts.fault, False), (facts.label_fault, True)):
-        if reason:
-            yield Fault(path, record.position, facts.filename, reason, is_label)
+    place = path, record.position, facts.filename
+    if facts.fault:
+        yield Fault(*place, facts.fault, advice=facts.advice or ADVICE)
+    if facts.label_fault:
+        yield Fault(*place, facts.label_fault, is_label=True)
+
+
+def label_fault(path: str, position: int, label: int, labels: range) -> Fault:
+    """The fault of a record of which only the label is known, which is not in range."""
+    if label == NO_LABEL:
+        reason = f"it has no label in {features.LABEL_KEY}"
+        return Fault(path, position, "", reason, advice=record_check.WRITE_LABEL)
+    return Fault(path, position, "", record_check.out_of_range(label, labels), True)
 
 
 def leave_out(
@@ -79,14 +93,15 @@ def leave_out(
       The split without them, and what was left out.
 
     Raises:
-      UserError: for a label out of range, a file that is not on this machine, or when
-        nothing is left.
+      UserError: for a label out of range, a file that is not on this machine or is of
+        another kind, or when nothing is left.
     """
     paths = dataset.record_files
     if remote := [path for path in paths if not pathlib.Path(path).is_file()]:
         raise UserError(
             f"--skip_bad_records reads files of this machine, and {remote[0]} is none"
         )
+    records.refuse_other_files(paths)
     logging.info("Looking for bad records in %s", counted(len(paths), "file"))
     start, count, faults = time.monotonic(), 0, []
     kept: list[Stretch] = []
@@ -118,6 +133,8 @@ def leave_out(
         f"Read {counted(count, 'record')} in {seconds:.1f} s; left out "
         f"{len(faults)}{listed_faults(faults)}"
     )
+    if not count and not faults:
+        raise no_records(paths)
     if not left.num_samples:
         raise UserError(
             f"{dataset.data_sources} hold no sound records{listed_faults(faults)}"
@@ -176,6 +193,7 @@ def raise_first(dataset: StoredSplit, labels_offset: int = 0) -> None:
     """
     if dataset.is_sound:
         return
+    records.refuse_other_files(dataset.record_files)
     paths = [path for path in dataset.record_files if pathlib.Path(path).is_file()]
     end = time.monotonic() + SEARCH_SECS
     logging.info("Looking for the record that stopped the run")
@@ -187,11 +205,18 @@ def raise_first(dataset: StoredSplit, labels_offset: int = 0) -> None:
             return
 
 
+def no_records(paths: Iterable[str]) -> UserError:
+    """The error for files without a record."""
+    return UserError(
+        f"there are no records in {listed(paths)}. Convert the data set again."
+    )
+
+
 def error_of(fault: Fault, labels_offset: int, num_classes: int) -> UserError:
     """The error for a record that stops a run."""
     if fault.is_label:
         return label_error(str(fault), labels_offset, num_classes)
-    return UserError(f"{fault}. {ADVICE} check_dataset.py lists all.")
+    return UserError(f"{fault}. {fault.advice} check_dataset.py lists all.")
 
 
 def label_error(what: str, labels_offset: int, num_classes: int) -> UserError:

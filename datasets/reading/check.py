@@ -4,24 +4,34 @@ import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import simplejpeg
 import tensorflow.compat.v1 as tf
-from google.protobuf.message import DecodeError
 
+from datasets.reading import features
 from datasets.storage import records
 from datasets.storage.records import Record
 from datasets.storage.split import StoredSplit
 from slimbase import parallel
 from slimbase.errors import reason
 from slimbase.graph import session_config
-from slimbase.pictures import decode
-from slimbase.text import listed
+from slimbase.pictures import decode, exif, jpegs, kinds, pngs
 
 _RECORDS_AT_ONCE = 32  # Of a thread.
 _BYTES_AT_ONCE = 4 << 20
-_NO_LABEL = "it has no label in image/class/label"
+_RAW = (b"raw", b"RAW")  # As tf_slim's decoder has it.
+_UNKNOWN_FORMAT = "Unknown image file format"
+WRITE_LABEL = (
+    "Write the number of the class as one int64 into image/class/label, or convert "
+    "the pictures by download_and_convert_data.py. --skip_bad_records of training and "
+    "evaluation leaves such records out."
+)
+_WRITE_PICTURE = (
+    "Write the picture as a JPEG or PNG file into image/encoded, or convert the "
+    "pictures by download_and_convert_data.py. --skip_bad_records of training and "
+    "evaluation leaves such records out."
+)
 _JPEG = b"\xff\xd8"
 _PNG_SIZE = struct.Struct(">16xII")  # After signature, length and name of IHDR.
 
@@ -38,6 +48,8 @@ class RecordFacts(NamedTuple):
       filename: the picture's source.
       encoded: the picture.
       size: height and width of the picture, if known.
+      orientation: that of EXIF, 1 to 8; 1 for upright pictures, as runs take all.
+      advice: what to do about `fault`; empty if the usual applies.
     """
 
     fault: str = ""
@@ -46,6 +58,8 @@ class RecordFacts(NamedTuple):
     filename: str = ""
     encoded: bytes = b""
     size: tuple[int, int] | None = None
+    orientation: int = exif.UPRIGHT
+    advice: str = ""
 
 
 class Checker:
@@ -55,7 +69,11 @@ class Checker:
     """
 
     def __init__(
-        self, dataset: StoredSplit, labels_offset: int = 0, strict: bool = False
+        self,
+        dataset: StoredSplit,
+        labels_offset: int = 0,
+        strict: bool = False,
+        decode_all: bool = False,
     ):
         """Checks records of one split.
 
@@ -63,14 +81,24 @@ class Checker:
           dataset: the split.
           labels_offset: the least label that there may be.
           strict: whether to find fault with what no run stops at, too: JPEGs that
-            TensorFlow makes noise of, and records without a label.
+            TensorFlow makes noise of.
+          decode_all: whether TensorFlow decodes each picture, also one that a faster
+            decoder has found to be flawless.
         """
         self._strict = strict
+        self._decode_all = decode_all
         self._labels = range(labels_offset, dataset.num_classes)
+        self._has_picture_key = dataset.key_of("image") == features.PICTURE_KEY
+        self._has_label_key = dataset.key_of("label") == features.LABEL_KEY
+        self._specifications = {
+            # Evaluation reads it, too.
+            features.FILENAME_KEY: tf.FixedLenFeature([], tf.string),
+            **getattr(dataset.decoder, "_keys_to_features", {}),
+        }
         with tf.Graph().as_default() as graph, tf.device("/cpu:0"):
             content = tf.placeholder(tf.string, [])
             image, label = dataset.decoder.decode(content, ["image", "label"])
-            height, width, *_ = image.shape.as_list()
+            height, width, self._channels = image.shape.as_list()
             self._size = (height, width) if height and width else None
             session = tf.Session(graph=graph, config=session_config(on_cpu=True))
             # A shape that is known beforehand would not take decoding.
@@ -82,50 +110,81 @@ class Checker:
         """Checks a record, corrupt or not."""
         if record.content is None:
             return RecordFacts(f"it is corrupt: {record.problem}")
-        features = _features(record.content)
-        if features is None:
-            return RecordFacts("it is no tf.train.Example")
-        labels = list(features["image/class/label"].int64_list.value)
-        encoded = _first(features["image/encoded"])
+        feature = features.parse(record.content)
+        if feature is None:
+            return RecordFacts(features.no_example(record.content))
+        encoded = features.first(feature[features.PICTURE_KEY])
         facts = RecordFacts(
-            label=labels[0] if len(labels) == 1 else None,
-            filename=_text(features["image/filename"]),
+            filename=features.text(feature[features.FILENAME_KEY]),
             encoded=encoded,
             size=_size_of(encoded),
+            orientation=_orientation_of(encoded),
         )
-        has_label = bool(features["image/class/label"].WhichOneof("kind"))
-        if self._strict and not has_label:
-            return facts._replace(fault=_NO_LABEL)
-        if facts.label is None and has_label:
-            fault = f"image/class/label should be one integer: {_short(labels)}"
+        fault = features.picture_fault(record.content, feature)
+        if self._has_picture_key and fault:
+            return facts._replace(fault=fault, advice=_WRITE_PICTURE)
+        if self._has_label_key:
+            if fault := features.label_fault(record.content, feature):
+                return facts._replace(fault=fault, advice=WRITE_LABEL)
+            [label] = feature[features.LABEL_KEY].int64_list.value
+            facts = facts._replace(label=label)
+        if fault := features.misfit(feature, self._specifications):
             return facts._replace(fault=fault)
-        if self._size and facts.size and facts.size != self._size:
+        is_raw = features.first(feature[features.FORMAT_KEY]) in _RAW
+        if is_raw and (fault := self._raw_fault(len(encoded))):
+            return facts._replace(fault=fault, advice=_WRITE_PICTURE)
+        if self._size and facts.size and facts.size != self._size and not is_raw:
             fault = f"its picture has {_x(facts.size)} pixels instead of "
             facts = facts._replace(fault=fault + _x(self._size))
-        elif facts.label is None or not _is_flawless_jpeg(facts.encoded):
+        elif (
+            self._decode_all
+            or facts.label is None
+            or is_raw
+            or not _is_flawless_jpeg(facts.encoded)
+        ):
             facts = self._decoded(record.content, facts)
-        if not has_label and (facts.label or 0) < 0:  # What stands for none.
-            return facts._replace(fault=facts.fault or _NO_LABEL, label=None)
         if facts.label is not None and facts.label not in self._labels:
             return facts._replace(label_fault=out_of_range(facts.label, self._labels))
         return facts
 
     def _decoded(self, content: bytes, facts: RecordFacts) -> RecordFacts:
-        """Completes `facts` by TensorFlow, which knows the label of records without."""
+        """Completes `facts` by TensorFlow, which knows the labels under other keys."""
         try:
             shape, label, _ = self._decode(content)
-        except tf.errors.OpError as error:
-            if not facts.encoded:
-                return facts._replace(fault="it has no picture in image/encoded")
-            why = reason(error.message)
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            why = reason(getattr(error, "message", ""))
+            kind = kinds.of(facts.encoded[: kinds.START_BYTES])
+            if kind and why.startswith(_UNKNOWN_FORMAT):
+                fault = f"its picture is of the format {kind.name}, which TensorFlow "
+                fault += f"{tf.__version__} does not decode"
+                return facts._replace(fault=fault, advice=_WRITE_PICTURE)
             return facts._replace(fault=f"its picture can't be decoded: {why}")
         fault = _damage(facts.encoded) if self._strict else ""
-        height, width, *_ = map(int, shape)
+        *_, height, width, _ = map(int, shape)  # Of an animation, frames come first.
         return facts._replace(
             fault=fault,
             label=int(label) if facts.label is None else facts.label,
             size=(height, width),
         )
+
+    def _raw_fault(self, size: int) -> str:
+        """Why so many bytes are not the pixels of a picture; empty if they are."""
+        are = f"{features.FORMAT_KEY} is raw, and image/encoded has {size:,} bytes"
+        if not self._size:
+            return f"{are} of unknown height and width: pictures here are of any size"
+        height, width = self._size
+        expected = height * width * self._channels
+        if size == expected:
+            return ""
+        return f"{are}; {height}x{width}x{self._channels} pixels have {expected:,}"
+
+
+def _orientation_of(encoded: bytes) -> int:
+    """The EXIF orientation of a JPEG or PNG, 1 to 8; 1 if it has none."""
+    if encoded.startswith(_JPEG):
+        return exif.orientation(jpegs.read(encoded).exif)
+    png = pngs.read(encoded)
+    return exif.orientation(png.exif) if png else exif.UPRIGHT
 
 
 def out_of_range(label: int, labels: range) -> str:
@@ -135,8 +194,8 @@ def out_of_range(label: int, labels: range) -> str:
 
 def filename_of(content: bytes) -> str:
     """The source of a record's picture; empty if the record does not name it."""
-    features = _features(content)
-    return "" if features is None else _text(features["image/filename"])
+    feature = features.parse(content)
+    return "" if feature is None else features.text(feature[features.FILENAME_KEY])
 
 
 def _size_of(encoded: bytes) -> tuple[int, int] | None:
@@ -195,21 +254,6 @@ def _chunks(paths: Iterable[str]) -> Iterator[tuple[str, list[Record]]]:
             yield path, chunk
 
 
-def _features(content: bytes) -> Any:
-    try:
-        return tf.train.Example.FromString(content).features.feature
-    except DecodeError:
-        return None
-
-
-def _text(feature: tf.train.Feature) -> str:
-    return _first(feature).decode("utf-8", "backslashreplace")
-
-
-def _first(feature: tf.train.Feature) -> bytes:
-    return next(iter(feature.bytes_list.value), b"")
-
-
 def _is_flawless_jpeg(encoded: bytes) -> bool:
     """Whether there is no need for TensorFlow's slower check."""
     return encoded.startswith(_JPEG) and not decode.jpeg_complaint(encoded)
@@ -228,7 +272,3 @@ def _damage(encoded: bytes) -> str:
 
 def _x(size: tuple[int, int]) -> str:
     return "x".join(map(str, size))
-
-
-def _short(values: list[int]) -> str:
-    return listed(values, 4) or "none"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from PIL import Image
+from PIL import ExifTags, Image
 
 from datasets import testing
 from datasets.dataset_factory import DATASETS
@@ -24,6 +24,12 @@ def jpeg(size=(40, 30), mode="RGB"):
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
     content = io.BytesIO()
     Image.fromarray(noise).convert(mode).save(content, "JPEG", quality=90)
+    return content.getvalue()
+
+
+def picture(kind, **options):
+    content = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(content, kind, **options)
     return content.getvalue()
 
 
@@ -60,7 +66,7 @@ def hole(content):
 @pytest.mark.parametrize("strict", [False, True])
 def test_sound_records_have_facts(content, size, strict):
     facts = look(record(3, content=content, filename="a/b.jpg"), strict=strict)
-    assert facts == ("", "", 3, "a/b.jpg", content, size)
+    assert facts == ("", "", 3, "a/b.jpg", content, size, 1, "")
 
 
 @pytest.mark.parametrize(
@@ -74,15 +80,44 @@ def test_sound_records_have_facts(content, size, strict):
         (record(1, content=jpeg()[:500]), "can't be decoded: "),
         (
             example(image__encoded=[png(1)], image__class__label=[1, 2]),
-            "image/class/label should be one integer: 1, 2",
+            "label should be one integer: it is a list of integers, 1, 2",
         ),
         (
             example(image__encoded=[png(1)], image__class__label=[*range(9)]),
-            "one integer: 0, 1, 2, 3 and 5 more",
+            "one integer: it is a list of integers, 0, 1, 2, 3 and 5 more",
         ),
         (
             example(image__encoded=[png(1)], image__class__label=[1.0]),
-            "image/class/label should be one integer: none",
+            "label should be one integer: it is a list of floats, 1",
+        ),
+        (
+            example(image__encoded=[png(1)], image__class__label=[b"daisy"]),
+            "label should be one integer: it is a list of strings, 'daisy'",
+        ),
+        (
+            example(image__encoded=[png(1), png(2)], image__class__label=[1]),
+            r"image/encoded should be one file: it is a list of strings, '\x89PNG",
+        ),
+        (
+            example(image__encoded=[5], image__class__label=[1]),
+            "image/encoded should be one file: it is a list of integers, 5",
+        ),
+        (
+            example(image=[png(1)], label=[1]),
+            "it has no picture in image/encoded; it has image, label",
+        ),
+        (
+            example(image__encoded=[bytes(12)], image__format=[b"raw"])
+            + example(
+                image__class__label=[1]
+            ),  # Messages that follow each other merge.
+            "image/format is raw, and image/encoded has 12 bytes of unknown height",
+        ),
+        (jpeg(), "it is no tf.train.Example, but a picture (JPEG)"),
+        (b"path,label\n", "it is no tf.train.Example, but a text file, which begins"),
+        (
+            record(1, content=jpeg().replace(b"\xff\xd8\xff\xe0", b"II*\0")),
+            "format TIFF",
         ),
     ],
 )
@@ -114,19 +149,52 @@ def test_labels_out_of_range_are_told(label, offset, told):
     assert (facts.fault, facts.label_fault, facts.label) == ("", told, label)
 
 
-def test_label_that_is_missing_is_the_data_sets_own():
-    content = example(image__encoded=[png(1)])
-    assert look(content).label == testing.TINY.missing_label
-    assert look(content, strict=True).fault == NO_LABEL
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("missing", [0, -1, (0,)])
+def test_label_that_is_missing_is_told_with_the_keys_that_are_there(missing, strict):
+    dataset = testing.open_tiny(missing_label=missing)
+    facts = look(example(image__encoded=[png(1)], label=[3]), dataset, strict=strict)
+    found = "it has image/encoded, label"
+    assert (facts.fault, facts.label_fault) == (f"{NO_LABEL}; {found}", "")
+    assert facts.label is None
+    assert "image/class/label" in facts.advice
 
 
-def test_label_that_is_missing_and_is_none_is_told():
-    unlabelled = testing.open_tiny(missing_label=-1)
-    content = example(image__encoded=[png(1)])
-    facts = look(content, unlabelled)
-    assert (facts.fault, facts.label_fault, facts.label) == (NO_LABEL, "", None)
-    damaged = look(example(image__encoded=[b"text"]), unlabelled)
-    assert "can't be decoded" in damaged.fault
+def test_records_of_sequences_are_told():
+    made = tf.train.SequenceExample()
+    made.context.feature["label"].int64_list.value.append(1)
+    made.feature_lists.feature_list["image"].feature.add().bytes_list.value.append(b"a")
+    assert look(made.SerializeToString()).fault == (
+        "it has no picture in image/encoded; it has label, and is a "
+        "tf.train.SequenceExample"
+    )
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "WEBP"])
+def test_pictures_of_any_format_that_tensorflow_decodes_have_their_size(kind):
+    facts = look(record(1, content=picture(kind)))
+    is_known = "WebP required" in look(record(1, content=b"text")).fault
+    if kind == "WEBP" and not is_known:  # TensorFlow before 2.20 or so.
+        assert "format WebP, which TensorFlow" in facts.fault
+    else:
+        assert (facts.fault, facts.size) == ("", (20, 30))
+
+
+def test_pictures_of_formats_that_tensorflow_does_not_decode_are_named(shared_data):
+    for name, kind in (("photo.heic", "HEIC"), ("fox.avif", "AVIF")):
+        content = (shared_data / "phone_photos" / name).read_bytes()
+        facts = look(record(1, content=content))
+        assert facts.fault.startswith(f"its picture is of the format {kind}, which Ten")
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_orientation_is_found(kind, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    facts = look(record(1, content=picture(kind, exif=exif)))
+    assert facts.fault == ""
+    assert facts.orientation == (orientation if 1 <= orientation <= 8 else 1)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +213,8 @@ def test_raw_pixels_are_a_picture(size, is_sound):
         image__encoded=[bytes(size)], image__format=[b"raw"], image__class__label=[1]
     )
     facts = look(content, MNIST)
-    assert bool(facts.fault) != is_sound
+    wrong = "raw, and image/encoded has 756 bytes; 28x28x1 pixels have 784"
+    assert facts.fault == ("" if is_sound else f"image/format is {wrong}")
     assert facts.size == ((28, 28) if is_sound else None)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets.reading import bad_records, streams
+from datasets.reading import check as record_check
 from datasets.reading.streams import Share
-from datasets.storage.split import StoredSplit
+from datasets.storage.split import NO_LABEL, StoredSplit
 from slimbase.errors import UserError, reason
 from slimbase.graph import session_config
 
@@ -18,6 +19,7 @@ SHUFFLE_BUFFER = 2048  # Encoded pictures: some 200 MB of ImageNet's.
 _OUT_OF_RANGE = "label out of range"
 _LABELS_AT_ONCE = 4096
 _DECODING = re.compile(r"{{node [^}]*(Decode\w+|ExtractJpegShape|ParseExample\w*)}}")
+_PARSING = b"Could not parse example"
 _READING = "IteratorGetNext"  # The operation that failures of reading pass through.
 _CONVERT_AGAIN = "Convert the data set again."
 
@@ -36,6 +38,7 @@ def _decoded(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     # Records may hold pictures that are no files (raw pixels), where sizes are known.
     decoder = (dataset.encoded_decoder if encoded else None) or dataset.decoder
+    decoder = dataset.without_default_label(decoder)
     image, label = decoder.decode(serialized, ["image", "label"])
     label = tf.cast(label, tf.int64) - labels_offset
     classes = dataset.num_classes - labels_offset
@@ -96,8 +99,8 @@ def train_batches(
       UserError: when there are no records.
     """
     if not dataset.num_samples:
-        paths = ", ".join(dict.fromkeys(stretch.path for stretch in dataset.stretches))
-        raise UserError(f"there are no records in {paths}. {_CONVERT_AGAIN}")
+        paths = dict.fromkeys(stretch.path for stretch in dataset.stretches)
+        raise bad_records.no_records(paths)
     shares = streams.shares(dataset.stretches, *shard)
 
     @_as_it_is
@@ -162,16 +165,19 @@ def labels(
 
     Yields:
       Record files, strings `[batch]`; positions in them and labels, int64 `[batch]`.
+      The label of a record without one is `NO_LABEL`, or what a decoder of other keys
+      makes of it.
 
     Raises:
       UserError: for damaged files, and records whose label can't be read.
     """
+    decoder = dataset.without_default_label(dataset.decoder)
 
     @_as_it_is
     def label(
         path: tf.Tensor, position: tf.Tensor, serialized: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        [label] = dataset.decoder.decode(serialized, ["label"])
+        [label] = decoder.decode(serialized, ["label"])
         return path, position, tf.cast(tf.reshape(label, []), tf.int64)
 
     config = session_config(on_cpu=True)
@@ -274,7 +280,12 @@ def explained_errors(
     """
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+    except (
+        tf.errors.InvalidArgumentError,
+        tf.errors.DataLossError,
+        # Of the session, whose message has the bytes of what is no record in it.
+        UnicodeDecodeError,
+    ) as error:
         message = _message(error)
         if dataset is not None and (message or _READING in str(error)):
             bad_records.raise_first(dataset, labels_offset)
@@ -283,11 +294,17 @@ def explained_errors(
         raise UserError(message) from error
 
 
-def _message(error: tf.errors.OpError) -> str | None:
+def _message(error: tf.errors.OpError | UnicodeDecodeError) -> str | None:
     """Describes an error about records; None for one about something else."""
+    if isinstance(error, UnicodeDecodeError):
+        if _PARSING not in error.object:
+            return None
+        return f"a record is no tf.train.Example. {_CONVERT_AGAIN}"
     if isinstance(error, tf.errors.DataLossError):
         return f"a record file is corrupt: {reason(error.message)}. {_CONVERT_AGAIN}"
     if label := re.search(rf"{_OUT_OF_RANGE}\]? \[?(-?\d+)", error.message):
+        if int(label[1]) == NO_LABEL:
+            return f"a record has no label. {record_check.WRITE_LABEL}"
         return (
             f"a record has label {label[1]}, which the data set's classes and "
             "--labels_offset leave no place for: labels run from --labels_offset to "

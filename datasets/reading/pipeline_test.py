@@ -13,6 +13,7 @@ from datasets import registry, testing
 from datasets.dataset_factory import DATASETS
 from datasets.reading import pipeline, streams
 from datasets.storage.manifests import read_manifest
+from datasets.storage.split import NO_LABEL
 from datasets.testing import NUM_CLASSES, TINY, png, record
 from preprocessing.preprocessing_factory import get_preprocessing
 from slimbase.errors import UserError
@@ -424,7 +425,6 @@ def test_damaged_file_is_told(write, tmp_path, read_all, damage):
         (record(1, content=png(1)[:40]), "Invalid PNG"),
         (record(1, content=jpeg(1)[:300]), NO_JPEG),
         (record(1, content=b"\xff\xd8\xff\xff\xd9"), NO_JPEG),
-        (b"", "Input is empty"),
         (b"no example", "Could not parse example"),
     ],
 )
@@ -442,3 +442,31 @@ def test_other_errors_stay_as_they_are():
         with pytest.raises(tf.errors.InvalidArgumentError, match="label out of bounds"):
             with pipeline.explained_errors():
                 session.run(number)
+
+
+def test_records_that_are_pictures_are_named(write, tmp_path):
+    content = b"\xff\xd8\xff\xe0" + bytes(100)
+    dataset = write([1, content])
+    with pytest.raises(UserError, match=r"a record is no tf\.train\.Example"):
+        read_eval(dataset)
+    reading = pipeline.labels(dataset)
+    with pytest.raises(UserError, match=r"record 1 of .*, but a picture \(JPEG\)"):
+        list(reading)
+
+
+def test_errors_of_text_that_are_not_of_records_stay_what_they_are():
+    with pytest.raises(UnicodeDecodeError), pipeline.explained_errors():
+        b"\xff".decode()
+
+
+@pytest.mark.parametrize("missing", [0, (0,), -1])
+def test_no_default_stands_for_a_label(tmp_path, missing):
+    example = tf.train.Example.FromString(testing.record(1))
+    del example.features.feature["image/class/label"]
+    testing.write(tmp_path, [0, example.SerializeToString()])
+    dataset = testing.open_tiny(tmp_path, missing_label=missing)
+    [(_, _, labels)] = pipeline.labels(dataset)
+    assert labels.tolist() == [0, NO_LABEL]
+    for read in (lambda: read_eval(dataset), lambda: read_train(dataset, 4)):
+        with pytest.raises(UserError, match="a record has no label"):
+            read()

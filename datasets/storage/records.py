@@ -8,11 +8,12 @@ damaged length does.
 import os
 import pathlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
+from datasets.storage import foreign
 from slimbase.errors import UserError
 
 MAX_BYTES = 1 << 30  # Of a record; tf.train.Example cannot have twice as many.
@@ -79,6 +80,38 @@ def read_records(path: str | os.PathLike) -> Iterator[Record]:
             yield _checked(reader, position, offset)
 
 
+def refuse_other_files(paths: Iterable[str]) -> None:
+    """Refuses compressed record files, and files of other kinds, by their first bytes.
+
+    What is damaged, and so looks like nothing in particular, passes.
+
+    Args:
+      paths: of this machine or of others.
+
+    Raises:
+      UserError: for the first such file, or one that cannot be read; says what it is
+        and what to do.
+    """
+    for path in paths:
+        try:
+            with tf.io.gfile.GFile(path, "rb") as file:
+                start = file.read(foreign.START_BYTES)
+        except tf.errors.OpError as error:
+            raise UserError(f"cannot read {path}: {error.message}") from error
+        if _is_header(start[:_HEADER_BYTES]):
+            continue
+        if compression := foreign.compression(start):
+            raise UserError(
+                f"{path} is compressed ({compression}), and records are read as they "
+                f"are. Unpack it: {foreign.unpacking(path, compression)}"
+            )
+        if kind := foreign.file_kind(start):
+            raise UserError(
+                f"{path} is {kind}, not a TFRecord file. Check --dataset_dir and "
+                "--dataset_name; if they are right, move the file away."
+            )
+
+
 def read_at(path: str | os.PathLike, offset: int) -> bytes:
     """The content of the sound record that begins at `offset` of a local file."""
     content, _ = _random_reader(path).read(offset)
@@ -130,13 +163,20 @@ def _frame(header: bytes, rest: int) -> tuple[int, str]:
     if len(header) < _HEADER_BYTES:
         return 0, "the file ends in it"
     (length,) = _LENGTH.unpack_from(header)
-    (checksum,) = _CHECKSUM.unpack_from(header, _LENGTH.size)
-    if checksum != _masked_crc(header[: _LENGTH.size]):
+    if not _is_header(header):
         return 0, "its length is damaged, so that what follows cannot be found"
     # Beyond 64 bits nothing overflows in Python, and nothing is allocated here.
     if _HEADER_BYTES + length + _CHECKSUM.size > rest:
         return length, f"it should have {length:,} bytes, and the file ends before"
     return length, ""
+
+
+def _is_header(header: bytes) -> bool:
+    """Whether these are a length and its checksum."""
+    if len(header) < _HEADER_BYTES:
+        return False
+    (checksum,) = _CHECKSUM.unpack_from(header, _LENGTH.size)
+    return checksum == _masked_crc(header[: _LENGTH.size])
 
 
 def _masked_crc(content: bytes) -> int:

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from absl import logging
@@ -14,6 +15,7 @@ from datasets.storage.records import WORK_DIRECTORY, Stretch
 from slimbase import files
 from slimbase.errors import UserError
 
+NO_LABEL = int(np.iinfo(np.int64).min)  # In place of a record's label.
 _SHARD = re.compile(r"(.*?)(\d{5})-of-(\d{5})(.*)", re.DOTALL)
 
 
@@ -58,6 +60,33 @@ class StoredSplit:
     def directory(self) -> str:
         """Where the record files are; "" for none."""
         return self.manifest.directory
+
+    def key_of(self, item: str) -> str:
+        """The record key that `decoder` makes an item of; "" if it is not just one."""
+        handler = getattr(self.decoder, "_items_to_handlers", {}).get(item)
+        if isinstance(handler, slim.tfexample_decoder.Image):
+            return handler.keys[0]
+        is_plain = isinstance(handler, slim.tfexample_decoder.Tensor)
+        return handler.keys[0] if is_plain and len(handler.keys) == 1 else ""
+
+    def without_default_label(
+        self, decoder: slim.tfexample_decoder.TFExampleDecoder
+    ) -> slim.tfexample_decoder.TFExampleDecoder:
+        """`decoder`, but with the label `NO_LABEL` for a record that has none.
+
+        Published sets have a default, as in 2017, which looks like any other label.
+
+        Args:
+          decoder: `self.decoder` or `self.encoded_decoder`.
+        """
+        key = self.key_of("label")
+        feature = decoder._keys_to_features[key] if key else None
+        if not isinstance(feature, tf.FixedLenFeature) or feature.default_value is None:
+            return decoder
+        none = feature._replace(default_value=np.full(feature.shape, NO_LABEL))
+        return slim.tfexample_decoder.TFExampleDecoder(
+            {**decoder._keys_to_features, key: none}, decoder._items_to_handlers
+        )
 
     @property
     def listed(self) -> ListedSplit:

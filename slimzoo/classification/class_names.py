@@ -48,15 +48,19 @@ def choose(labels_file: str | None, info: ModelInfo, classes: int) -> tuple[str,
 
 
 def _read_names(labels_file: str) -> tuple[str, ...]:
-    """Reads lines of `number:name`, or of one name each."""
+    """Reads lines of `number:name`, or of one name each.
+
+    Numbers that occur twice number no classes, and are parts of names such as `10:30`.
+    """
     try:
         lines = pathlib.Path(labels_file).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--labels: cannot read {labels_file}: {error}") from error
     lines = [line for line in lines if line.strip()]
     numbered = [line.partition(":") for line in lines]
-    if all(number.isdecimal() and colon for number, colon, _ in numbered):
-        names = {int(number): name.strip() for number, _, name in numbered}
+    is_numbered = all(n.isdecimal() and colon for n, colon, _ in numbered)
+    names = {int(n): name.strip() for n, _, name in numbered} if is_numbered else {}
+    if is_numbered and len(names) == len(lines):
         count = max(names, default=-1) + 1
         return tuple(names.get(i, f"class {i}") for i in range(count))
     return tuple(lines)

@@ -5,7 +5,7 @@ import collections
 import hashlib
 import pathlib
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -15,23 +15,30 @@ from datasets.reading import bad_records
 from datasets.reading import check as record_check
 from datasets.reading.bad_records import Fault
 from datasets.reading.check import Checker, RecordFacts
-from datasets.storage import manifests
+from datasets.storage import manifests, records
 from datasets.storage.manifests import Manifest
 from datasets.storage.records import Record
 from datasets.storage.split import StoredSplit, missing_shards
 from slimbase import files
 from slimbase.errors import UserError
-from slimbase.pictures import kinds
+from slimbase.pictures import exif, kinds
+from slimbase.text import counted, listed
 from slimzoo.config.check import CheckConfig
-from slimzoo.dataset_check import contact_sheet
+from slimzoo.dataset_check import contact_sheet, report
 from slimzoo.dataset_check import manifest as check_manifest
 from slimzoo.dataset_check.contact_sheet import Sample
-from slimzoo.dataset_check.found import Found, FoundSplit, Problem
+from slimzoo.dataset_check.found import Found, FoundSplit, Problem, Turned
 from slimzoo.dataset_check.near_copies import Compared, Comparison, thumbnail
 
 _DIGEST_BYTES = 16
 _CONVERT = "Delete files that are not as the manifest has them, and convert again."
 _RELABEL = "Check --dataset_name and labels.txt, or convert again with right labels."
+_FOREIGN = "Unpack compressed record files, and move files of other kinds away."
+_EMPTY = "Convert the pictures again, or take files of no records away."
+_TURN = (
+    "Where pictures are stored turned, convert the pictures again by "
+    "download_and_convert_data.py, which turns them."
+)
 _SEPARATE = (
     "Where a picture is in two splits or has two labels, delete the copies that are "
     "wrong and convert the pictures again, into another directory."
@@ -101,7 +108,7 @@ def check(config: CheckConfig) -> Found:
             image_size=config.image_size,
         )
     if config.output_file:
-        files.write_json(config.output_file, as_json(found))
+        files.write_json(config.output_file, report.as_json(found))
     return found
 
 
@@ -147,6 +154,7 @@ class _Survey:
         findings = self._found.splits[split] = FoundSplit(paths, size)
         for text in missing_shards(paths):
             self._found.problems.append(Problem(split, text, _CONVERT))
+        paths = [path for path in paths if not self._is_foreign(split, path)]
         checker = Checker(dataset, strict=True)
 
         def look(record: Record) -> tuple[RecordFacts, bytes, np.ndarray | None]:
@@ -178,6 +186,20 @@ class _Survey:
                     )
                 )
                 progress.update()
+        if paths and not findings.count:
+            text = f"there are no records in {listed(paths)}"
+            self._found.problems.append(Problem(split, text, _EMPTY))
+        if findings.turned:
+            self._found.problems.append(_turned(split, findings))
+
+    def _is_foreign(self, split: str, path: str) -> bool:
+        """Whether a file is no plain record file, which then is a problem."""
+        try:
+            records.refuse_other_files([path])
+        except UserError as error:
+            self._found.problems.append(Problem(split, str(error), _FOREIGN))
+            return True
+        return False
 
     def compare(self, is_problem: bool) -> None:
         """Reports near copies; `is_problem` says whether two splits may have them."""
@@ -195,13 +217,16 @@ class _Survey:
         split.count += 1
         faults = list(bad_records.faults_of(place.path, place.record, facts))
         for fault in faults:
-            advice = _RELABEL if fault.is_label else bad_records.ADVICE
+            advice = _RELABEL if fault.is_label else fault.advice
             self._found.problems.append(_problem(place.split, fault, advice))
         if not facts.encoded:
             return
         split.formats[_format(facts.encoded)] += 1
         if facts.size:
             split.sizes.append(facts.size)
+        if facts.orientation != exif.UPRIGHT:
+            at = place.path, place.record.position, facts.filename
+            split.turned.append(Turned(facts.orientation, *at))
         if facts.label is not None:
             split.per_class[facts.label] += 1
         self._compare(split, place, facts, digest)
@@ -248,37 +273,22 @@ def _problem(split: str, fault: Fault, advice: str) -> Problem:
     return Problem(split, str(fault), advice, place)
 
 
+def _turned(name: str, split: FoundSplit) -> Problem:
+    """The problem of all pictures of a split that are stored turned."""
+    first = split.turned[0]
+    orientations = listed(sorted({picture.orientation for picture in split.turned}), 8)
+    source = f" ({first.filename})" if first.filename else ""
+    text = (
+        f"{counted(len(split.turned), 'picture')} of {split.count:,} "
+        f"{'is' if len(split.turned) == 1 else 'are'} stored turned (EXIF orientation "
+        f"{orientations}), and training and evaluation take them as they are stored; "
+        f"the first is record {first.position} of {first.record_file}{source}"
+    )
+    place = first._asdict()
+    del place["orientation"]
+    return Problem(name, text, _TURN, place)
+
+
 def _format(encoded: bytes) -> str:
     kind = kinds.of(encoded[: kinds.START_BYTES])
     return kind.name.lower() if kind else "raw"
-
-
-def as_json(found: Found) -> dict[str, Any]:
-    """All findings, for programs."""
-    return {
-        "dataset_name": found.dataset_name,
-        "dataset_dir": found.dataset_dir,
-        "seconds": found.seconds,
-        "classes": found.names,
-        "splits": {
-            name: {
-                "files": split.paths,
-                "bytes": split.bytes,
-                "records": split.count,
-                "formats": split.formats,
-                "per_class": {k: split.per_class[k] for k in sorted(split.per_class)},
-                "sizes": [
-                    {"height": height, "width": width, "pictures": count}
-                    for (height, width), count in sorted(
-                        collections.Counter(split.sizes).items()
-                    )
-                ],
-                "repeated": len(split.repeated),
-                "near_copies": len(split.near),
-            }
-            for name, split in found.splits.items()
-        },
-        "problems": [
-            {"split": p.split, "problem": p.text, **p.place} for p in found.problems
-        ],
-    }

@@ -1,9 +1,13 @@
+import gzip
 import hashlib
+import io
 import json
 import random
 
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
+from PIL import ExifTags, Image
 
 from datasets import registry, testing
 from datasets.reading import bad_records
@@ -227,6 +231,78 @@ def test_mistakes_are_refused(directory, options, message):
 def test_nothing_to_read_is_an_error(tmp_path):
     with pytest.raises(UserError, match="no record files match"):
         check(tmp_path)
+
+
+@pytest.mark.parametrize("files", [1, 3])
+def test_files_without_records_are_a_problem(tmp_path, files):
+    testing.write(tmp_path, *[[]] * files)
+    found = check(tmp_path)
+    [problem] = found.problems
+    assert problem.text.startswith("there are no records in ")
+    assert problem.text.count("tiny_train-") == files
+    assert report.text(found).endswith("take files of no records away.")
+
+
+def test_one_of_several_files_may_be_empty(directory):
+    testing.write(directory, [], range(5, 9))
+    assert problems(directory) == []
+
+
+def test_compressed_files_and_those_of_other_kinds_are_problems(directory):
+    first, second = (testing.shard(directory, i, 2) for i in range(2))
+    first.write_bytes(gzip.compress(first.read_bytes()))
+    second.write_text("path,label\n")
+    found = check(directory)
+    assert [problem.split for problem in found.problems] == ["train", "train"]
+    compressed, text = (problem.text for problem in found.problems)
+    assert compressed.startswith(f"{first} is compressed (GZIP), and")
+    assert f"gunzip -c < {first} >" in compressed
+    assert text.startswith(f"{second} is a text file, which begins with 'path,label'")
+    assert found.splits["test"].count == 3
+
+
+def test_pictures_that_are_stored_turned_are_counted(directory, tmp_path):
+    def turned(number, orientation):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        content = io.BytesIO()
+        pixels = Image.new("RGB", (30, 20), (number, 0, 0))
+        pixels.save(content, "JPEG", exif=exif)
+        name = f"{number}.jpg"
+        return record(number, content=content.getvalue(), filename=name)
+
+    testing.write(directory, [1, turned(10, 6), turned(20, 3), turned(30, 1)], [2])
+    output = tmp_path / "found.json"
+    [problem] = check(directory, output_file=str(output)).problems
+    path = testing.shard(directory, 0, 2)
+    assert problem.text == (
+        "2 pictures of 5 are stored turned (EXIF orientation 3, 6), and training and "
+        "evaluation take them as they are stored; the first is record 1 of "
+        f"{path} (10.jpg)"
+    )
+    assert "convert the pictures again" in problem.advice
+    content = json.loads(output.read_text())
+    assert content["splits"]["train"]["turned"] == 2
+    assert content["problems"][0]["position"] == 1
+
+
+def test_records_without_labels_and_of_formats_that_are_not_decoded(directory):
+    example = tf.train.Example.FromString(record(40))
+    label = example.features.feature.pop("image/class/label")
+    example.features.feature["label"].CopyFrom(label)
+    content = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(content, "TIFF")
+    tiff = record(41, content=content.getvalue())
+    testing.write(directory, [1, example.SerializeToString(), tiff], [2])
+    found = check(directory)
+    unlabelled, format_ = (problem.text for problem in found.problems)
+    assert "record 1 of" in unlabelled
+    assert "no label in image/class/label; it has image/encoded, image/f" in unlabelled
+    assert "record 2 of" in format_
+    assert "its picture is of the format TIFF, which TensorFlow" in format_
+    assert found.splits["train"].formats == {"png": 3, "tiff": 1}
+    text = report.text(found)
+    assert "Write the number of the class as one int64 into image/class/label" in text
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -22,6 +22,22 @@ class Problem(NamedTuple):
     place: dict[str, str | int] = {}  # noqa: RUF012 (Nothing changes it.)
 
 
+class Turned(NamedTuple):
+    """A picture that is not stored upright.
+
+    Attributes:
+      orientation: that of EXIF, 2 to 8.
+      record_file: the file that its record is in.
+      position: the record's number in the file, from zero.
+      filename: the picture's source; empty if the record does not name it.
+    """
+
+    orientation: int
+    record_file: str
+    position: int
+    filename: str
+
+
 @dataclasses.dataclass
 class FoundSplit:
     """Findings in a split.
@@ -37,6 +53,7 @@ class FoundSplit:
         place and that of the first copy.
       near: the same for each picture that is nearly the same as another one, of this
         split or of another.
+      turned: the pictures that EXIF says to turn, which nothing does.
     """
 
     paths: list[str]
@@ -51,6 +68,7 @@ class FoundSplit:
     sizes: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     repeated: list[str] = dataclasses.field(default_factory=list)
     near: list[str] = dataclasses.field(default_factory=list)
+    turned: list[Turned] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass

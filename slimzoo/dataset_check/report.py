@@ -1,6 +1,8 @@
 """Findings of the check of a data set, as text for a terminal."""
 
+import collections
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,38 @@ _BAR = 30  # Characters of the longest bar.
 def text(found: Found) -> str:
     """The report of many lines."""
     return "\n".join(_lines(found))
+
+
+def as_json(found: Found) -> dict[str, Any]:
+    """All findings, for programs."""
+    return {
+        "dataset_name": found.dataset_name,
+        "dataset_dir": found.dataset_dir,
+        "seconds": found.seconds,
+        "classes": found.names,
+        "splits": {
+            name: {
+                "files": split.paths,
+                "bytes": split.bytes,
+                "records": split.count,
+                "formats": split.formats,
+                "per_class": {k: split.per_class[k] for k in sorted(split.per_class)},
+                "sizes": [
+                    {"height": height, "width": width, "pictures": count}
+                    for (height, width), count in sorted(
+                        collections.Counter(split.sizes).items()
+                    )
+                ],
+                "repeated": len(split.repeated),
+                "near_copies": len(split.near),
+                "turned": len(split.turned),
+            }
+            for name, split in found.splits.items()
+        },
+        "problems": [
+            {"split": p.split, "problem": p.text, **p.place} for p in found.problems
+        ],
+    }
 
 
 def _lines(found: Found) -> Iterator[str]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from datasets.reading import pipeline
+from datasets.reading import bad_records, pipeline
 from datasets.storage.split import StoredSplit
 from slimbase.errors import UserError, unknown
+from slimzoo.model.called import ClassFinder
 from slimzoo.model.info import ModelInfo
 
 BALANCED = "balanced"
@@ -23,7 +24,7 @@ def read(
     Args:
       wanted: None; 'balanced' for weights inverse to the classes' frequencies in
         `dataset`, with mean 1 over its pictures; or a file of lines `class:weight`,
-        class a number or a name, which must name every class.
+        class a name, or else a number, which must give every class a weight.
       info: facts about the network, with the number of classes.
       dataset: split that is trained on.
 
@@ -58,9 +59,17 @@ def _balanced(
 
 
 def count(dataset: StoredSplit) -> np.ndarray:
-    """The number of records with each label, int `[classes]`."""
+    """The number of records with each label, int `[classes]`.
+
+    Raises:
+      UserError: for a record without a label, or a label below 0.
+    """
     counts = np.zeros(dataset.num_classes, np.int64)
-    for _, _, labels in pipeline.labels(dataset):
+    for paths, positions, labels in pipeline.labels(dataset):
+        for i in np.flatnonzero(labels < 0)[:1]:
+            place, in_range = (paths[i].decode(), int(positions[i])), range(len(counts))
+            fault = bad_records.label_fault(*place, int(labels[i]), in_range)
+            raise bad_records.error_of(fault, 0, len(counts))
         counts += np.bincount(labels, minlength=len(counts))[: len(counts)]
     return counts
 
@@ -73,7 +82,9 @@ def _from_file(path: str, names: Sequence[str]) -> list[float]:
             f"cannot read --class_weights={path}: {error}; give a file of lines "
             f"`class:weight`, or '{BALANCED}'"
         ) from error
-    weights = {}
+    find = ClassFinder(names, path)
+    weights: dict[int, float] = {}
+    lines_of: dict[int, int] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -86,11 +97,18 @@ def _from_file(path: str, names: Sequence[str]) -> list[float]:
             raise UserError(
                 f"{path}, line {number}: expected `class:weight`, got {line!r}"
             ) from error
-        name = key.strip()
-        name = names[int(name)] if name.isdigit() and int(name) < len(names) else name
-        if name not in names:
+        classes = find(name := key.strip())
+        if not classes:
             raise unknown(f"{path}, line {number}: no class {name!r}", name, names)
-        weights[name] = weight
-    if missing := [name for name in names if name not in weights]:
+        if twice := lines_of.keys() & classes:
+            at = min(twice)
+            raise UserError(
+                f"{path}, line {number}: the class {names[at]} has a weight already, "
+                f"by line {lines_of[at]}. A class that is called by a number has that "
+                "name, if there is such a name: leave one of the lines."
+            )
+        weights |= dict.fromkeys(classes, weight)
+        lines_of |= dict.fromkeys(classes, number)
+    if missing := [name for i, name in enumerate(names) if i not in weights]:
         raise UserError(f"{path} gives no weight for the class {missing[0]}")
-    return [weights[name] for name in names]
+    return [weights[i] for i in range(len(names))]

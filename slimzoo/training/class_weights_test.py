@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -50,9 +52,25 @@ def test_weights_from_a_file_by_name_or_number(dataset, tmp_path):
     assert weights.tolist() == [1, 2, 3.5, 4, 5]
 
 
+def test_names_of_digits_come_before_numbers(dataset, tmp_path):
+    info = dataclasses.replace(INFO, labels=tuple("12345"))
+    path = tmp_path / "weights.txt"
+    path.write_text("1:10\n2:20\n3:30\n4:40\n5:50\n")
+    weights = class_weights.read(str(path), info, dataset)
+    assert weights is not None
+    assert weights.tolist() == [10, 20, 30, 40, 50]
+    path.write_text("0:10\n1:20\n2:30\n3:40\n4:50\n")
+    with pytest.raises(
+        UserError, match=r"line 2: the class 1 has a weight already, by line 1\."
+    ):
+        class_weights.read(str(path), info, dataset)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("daisy:1\nrose:2\n0:1\n", "Did you mean roses"),
+        ("daisy:1\n0:2\n", "the class daisy has a weight already"),
         ("daisy:1\n", "no weight for the class dandelion"),
         ("daisy=1\n", "line 1: expected"),
         ("daisy:-1\n", "line 1: expected"),
