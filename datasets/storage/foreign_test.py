@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 from datasets import testing
-from datasets.storage import foreign, records
+from datasets.storage import records
 from slimbase.errors import UserError
 
 
@@ -80,32 +80,3 @@ def test_record_files_pass_whatever_their_first_length_looks_like(tmp_path, leng
     checksum = struct.pack("<I", records._masked_crc(packed))
     path.write_bytes(packed + checksum + bytes(9))
     records.refuse_other_files([str(path)])
-
-
-@pytest.mark.parametrize(
-    ("start", "kind"),
-    [
-        (b"\0\0\0\x20ftypheic", "HEIC"),
-        (b"\0\0\0\x20ftypavif", "AVIF"),
-        (b"\0\0\0\x10ftypmif1", "HEIF"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif", "AVIF"),
-        (b"\0\0\0\x20ftypisom", None),
-        (b"\xff\x0a\xfa\x1f", "JPEG XL"),
-        (b"GIF89a", "GIF"),
-        (b"", None),
-    ],
-)
-def test_pictures_have_kinds(start, kind):
-    assert foreign.picture_kind(start) == kind
-
-
-def test_phone_photos_have_kinds(shared_data):
-    kinds = {
-        path.name: foreign.picture_kind(path.read_bytes()[: foreign.START_BYTES])
-        for path in (shared_data / "phone_photos").iterdir()
-    }
-    expected = {".heic": {"HEIC"}, ".avif": {"AVIF"}, ".tif": {"TIFF"}}
-    assert kinds
-    for name, kind in kinds.items():
-        assert kind in expected[name[name.rindex(".") :]], name

@@ -73,3 +73,12 @@ def test_what_is_no_picture(content, name):
 def test_suffixes_are_of_one_kind():
     suffixes = [suffix for kind in kinds.PICTURES for suffix in kind.suffixes]
     assert len(suffixes) == len(set(suffixes))
+
+
+def test_photos_of_phones(shared_data):
+    expected = {".heic": kinds.HEIC, ".avif": kinds.AVIF, ".tif": kinds.TIFF}
+    paths = list((shared_data / "phone_photos").iterdir())
+    assert paths
+    for path in paths:
+        start = path.read_bytes()[: kinds.START_BYTES]
+        assert kinds.of(start) is expected[path.suffix], path.name
