@@ -1,10 +1,14 @@
 import dataclasses
+import io
 import json
 
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+import tf_slim as slim
+from PIL import Image
 
-from datasets import registry
+from datasets import registry, testing
 from slimbase.errors import UserError
 
 TOY = registry.Descriptor(
@@ -132,3 +136,48 @@ def test_names_of_shards():
     ]
     single = dataclasses.replace(TOY, file_pattern="toy_%s.tfrecord")
     assert single.shard_names("train", 1) == ["toy_train.tfrecord"]
+
+
+def decoded(decoder, content):
+    with tf.Graph().as_default(), tf.Session() as session:
+        record = tf.constant(testing.record(1, content=content))
+        [image] = decoder.decode(record, ["image"])
+        return session.run(image)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_pictures_are_decoded_as_tf_slim_does(kind, mode):
+    decoder = testing.TINY.decoder()
+    original = slim.tfexample_decoder.TFExampleDecoder(
+        testing.TINY.features(), {"image": slim.tfexample_decoder.Image(channels=3)}
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(content, kind)
+    ours, theirs = (decoded(d, content.getvalue()) for d in (decoder, original))
+    np.testing.assert_array_equal(ours, theirs)
+    assert ours.shape == (30, 40, 3)
+
+
+def test_animated_pictures_are_their_first_frame():
+    colors = [(250, 0, 0), (0, 250, 0), (0, 0, 250)]
+    first, *others = (Image.new("RGB", (40, 30), color) for color in colors)
+    content = io.BytesIO()
+    first.save(content, "GIF", save_all=True, append_images=others)
+    image = decoded(testing.TINY.decoder(), content.getvalue())
+    assert image.shape == (30, 40, 3)
+    assert (image == [250, 0, 0]).all()
+
+
+def test_raw_pixels_have_to_be_of_a_known_size():
+    example = tf.train.Example.FromString(testing.record(1, content=bytes(range(48))))
+    example.features.feature["image/format"].bytes_list.value[0] = b"raw"
+    sized = dataclasses.replace(testing.TINY, image_shape=(4, 4, 3))
+    with tf.Graph().as_default(), tf.Session() as session:
+        record = tf.constant(example.SerializeToString())
+        image, _ = sized.decoder().decode(record)
+        assert session.run(image).flatten().tolist() == [*range(48)]
+        image, _ = testing.TINY.decoder().decode(record)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Unknown image file"):
+            session.run(image)

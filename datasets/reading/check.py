@@ -130,7 +130,8 @@ class Checker:
             facts = facts._replace(label=label)
         if fault := features.misfit(feature, self._specifications):
             return facts._replace(fault=fault)
-        is_raw = features.first(feature[features.FORMAT_KEY]) in _RAW
+        format_ = features.first(feature[features.FORMAT_KEY])
+        is_raw = self._has_picture_key and format_ in _RAW
         if is_raw and (fault := self._raw_fault(len(encoded))):
             return facts._replace(fault=fault, advice=_WRITE_PICTURE)
         if self._size and facts.size and facts.size != self._size and not is_raw:

@@ -113,6 +113,8 @@ def _look_at_first(dataset: StoredSplit, labels_offset: int) -> None:
       UserError: for the first one that can't be used.
     """
     first = list(_first_records(dataset))
+    if not first:
+        return
     checker = record_check.Checker(dataset, labels_offset, decode_all=True)
     with ThreadPoolExecutor() as pool:
         all_facts = list(pool.map(checker, [record for _, record in first]))

@@ -73,6 +73,11 @@ def test_what_looks_like_nothing_in_particular_passes(tmp_path, content):
     records.refuse_other_files([str(path)])
 
 
+def test_files_that_cannot_be_read_are_told(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*none"):
+        records.refuse_other_files([str(tmp_path / "none")])
+
+
 @pytest.mark.parametrize("length", [0, 1, 0x8B1F, 0x9C78, 1 << 29])
 def test_record_files_pass_whatever_their_first_length_looks_like(tmp_path, length):
     path = tmp_path / "a.tfrecord"

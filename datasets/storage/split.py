@@ -80,7 +80,9 @@ class StoredSplit:
           decoder: `self.decoder` or `self.encoded_decoder`.
         """
         key = self.key_of("label")
-        feature = decoder._keys_to_features[key] if key else None
+        if not key:
+            return decoder
+        feature = decoder._keys_to_features[key]
         if not isinstance(feature, tf.FixedLenFeature) or feature.default_value is None:
             return decoder
         none = feature._replace(default_value=np.full(feature.shape, NO_LABEL))

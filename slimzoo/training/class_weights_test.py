@@ -32,6 +32,20 @@ def test_counting_labels(dataset):
     assert class_weights.count(dataset).tolist() == [1, 2, 4, 8, 16]
 
 
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [(None, "it has no label in image/class"), (-1, "its label -1 is none of 0 to 4")],
+)
+def test_labels_that_cannot_be_counted_are_reported(dataset, label, message):
+    example = dataset_utils.image_to_tfexample(b"", b"jpg", 1, 1, label or 0)
+    if label is None:
+        del example.features.feature["image/class/label"]
+    with tf.io.TFRecordWriter(dataset.record_files[0]) as writer:
+        writer.write(example.SerializeToString())
+    with pytest.raises(UserError, match=rf"record 0 of .*: {message}"):
+        class_weights.count(dataset)
+
+
 def test_balanced_weights_make_classes_count_the_same(dataset):
     weights = class_weights.read("balanced", INFO, dataset)
     assert weights is not None

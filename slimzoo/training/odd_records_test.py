@@ -225,13 +225,13 @@ BEFORE = {
 }
 STEPS = {
     "batches of training": _step(
-        lambda *args: pipeline.train_batches(*args, 1, takes_encoded=True), True
+        lambda split, f: pipeline.train_batches(split, f, 1, takes_encoded=True), True
     ),
     "batches of decoded pictures": _step(
-        lambda *args: pipeline.train_batches(*args, 1), False
+        lambda split, f: pipeline.train_batches(split, f, 1), False
     ),
     "batches of evaluation": _step(
-        lambda *args: pipeline.eval_batches(*args, 1), False
+        lambda split, f: pipeline.eval_batches(split, f, 1), False
     ),
 }
 WITHOUT = {"training": training_without, "evaluation": evaluation_without}
