@@ -19,6 +19,8 @@ import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 
 from preprocessing import encoded, ops, recoloring
+from preprocessing.choices import NONE, Distortions
+from preprocessing.distortions import apply
 from preprocessing.registry import register
 
 _RESIZE_METHODS = (
@@ -28,6 +30,7 @@ _RESIZE_METHODS = (
     tf.image.ResizeMethod.AREA,
 )
 
+_LEAST_AREA = 0.05  # Of a crop, as a share of the picture's.
 _BRIGHTNESS = 32.0 / 255.0
 _SATURATION = 0.5, 1.5
 
@@ -183,6 +186,7 @@ def preprocess_for_train(
     random_crop: bool = True,
     use_grayscale: bool = False,
     seed: Any = None,
+    distortions: Distortions = NONE,
 ) -> tf.Tensor:
     """Distorts one picture at random.
 
@@ -201,11 +205,18 @@ def preprocess_for_train(
       random_crop: whether to crop; otherwise the whole picture is resized.
       use_grayscale: whether to make it one channel rather than three, at the end.
       seed: int32 or int64 `[2]`, fixes the distortions.
+      distortions: what is to be done otherwise.
 
     Returns:
       float32 `[height, width, channels]` in [-1, 1].
     """
+    more_seed = None
+    if distortions:
+        more_seed, seed = ops.split_seed(seed, 2)
     crop_seed, seed = ops.split_seed(seed, 2)
+    mirrors = distortions.mirrors("horizontal", by_recipe=True)
+    recolors = distortions.colors(by_recipe=True)
+    least_area = distortions.min_crop_area or _LEAST_AREA
 
     def summarize(name: str, image: tf.Tensor, boxes: tf.Tensor | None = None) -> None:
         if add_image_summaries and not encoded.is_encoded(image):
@@ -221,7 +232,11 @@ def preprocess_for_train(
         if random_crop:
             # Before the conversion, which then has less to convert.
             crop, crop_bbox = distorted_bounding_box_crop(
-                image, bbox, seed=crop_seed, least=(height, width)
+                image,
+                bbox,
+                area_range=(least_area, 1.0),
+                seed=crop_seed,
+                least=(height, width),
             )
             summarize("images_with_distorted_bounding_box", image, crop_bbox)
             image = crop
@@ -235,20 +250,28 @@ def preprocess_for_train(
         if fast_mode:
             image = ops.resize(image, height, width)
             summarize("cropped_resized_image", image / unit)
-            image = _mirror_and_distort(image, unit, seed)
+            if distortions:
+                image = apply(image, distortions, unit, more_seed)
+            image = _mirror_and_distort(image, unit, seed, mirrors, recolors)
         else:
             method_seed, flip_seed, ordering_seed, color_seed = ops.split_seed(seed, 4)
             image = apply_with_random_selector(
                 image, resize, len(_RESIZE_METHODS), method_seed
             )
             summarize("cropped_resized_image", image)
-            image = tf2.image.stateless_random_flip_left_right(image, flip_seed)
-            image = apply_with_random_selector(
-                image,
-                lambda image, case: distort_color(image, case, False, seed=color_seed),
-                len(_ORDERINGS),
-                ordering_seed,
-            )
+            if distortions:
+                image = apply(image, distortions, 1.0, more_seed)
+            if mirrors:
+                image = tf2.image.stateless_random_flip_left_right(image, flip_seed)
+            if recolors:
+                image = apply_with_random_selector(
+                    image,
+                    lambda image, case: distort_color(
+                        image, case, False, seed=color_seed
+                    ),
+                    len(_ORDERINGS),
+                    ordering_seed,
+                )
             image = _to_symmetric_range(image)
         if use_grayscale:
             image = ops.to_grayscale(image)
@@ -256,11 +279,16 @@ def preprocess_for_train(
         return image
 
 
-def _mirror_and_distort(image: tf.Tensor, unit: float, seed: Any) -> tf.Tensor:
+def _mirror_and_distort(
+    image: tf.Tensor, unit: float, seed: Any, mirrors: bool, recolors: bool
+) -> tf.Tensor:
     """The fast mode's distortions of an image of final size, from 0 to `unit`."""
     # One draw for all, as each takes time.
     place, brightness, saturation = tf.unstack(tf.random.stateless_uniform([3], seed))
-    image = tf.cond(place < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
+    if mirrors:
+        image = tf.cond(place < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
+    if not recolors:
+        return image * (2.0 / unit) - 1.0
     low, high = _SATURATION
     return recoloring.brighten_and_saturate(
         image,
@@ -313,6 +341,8 @@ def preprocess_for_eval(
     source="https://arxiv.org/abs/1409.4842",
     central_fraction=lambda fraction, *_: {"central_fraction": fraction},
     trains_on_encoded=True,
+    mirrors=True,
+    distorts_colors=True,
 )
 def preprocess_image(
     image: tf.Tensor,
@@ -326,6 +356,7 @@ def preprocess_image(
     use_grayscale: bool = False,
     seed: Any = None,
     central_fraction: float | None = 0.875,
+    distortions: Distortions = NONE,
 ) -> tf.Tensor:
     """Preprocesses one picture by `preprocess_for_train` or `preprocess_for_eval`.
 
@@ -342,6 +373,7 @@ def preprocess_image(
             random_crop=crop_image,
             use_grayscale=use_grayscale,
             seed=seed,
+            distortions=distortions,
         )
     return preprocess_for_eval(
         image,

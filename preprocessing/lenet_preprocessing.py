@@ -9,6 +9,8 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from preprocessing import ops
+from preprocessing.choices import NONE, Distortions
+from preprocessing.distortions import apply, colors, crop, mirror
 from preprocessing.registry import register
 
 
@@ -27,16 +29,19 @@ def preprocess_image(
     is_training: bool,
     use_grayscale: bool = False,
     seed: Any = None,
+    distortions: Distortions = NONE,
 ) -> tf.Tensor:
-    """Preprocesses one picture; nothing in this recipe is random.
+    """Preprocesses one picture; nothing in this recipe itself is random.
 
     Args:
       image: `[height, width, channels]`, values of 0 to 255.
       output_height: height of the result in pixels.
       output_width: width of the result in pixels.
-      is_training: makes no difference here.
+      is_training: whether to apply `distortions`.
       use_grayscale: whether to make it one channel; otherwise it keeps its own.
-      seed: makes no difference here.
+      seed: int32 or int64 `[2]`, fixes the distortions.
+      distortions: what is to be done otherwise. With a least area of crops, these are
+        resized.
 
     Returns:
       float32 `[output_height, output_width, channels]` in [-1, 1).
@@ -44,5 +49,15 @@ def preprocess_image(
     image = tf.cast(image, tf.float32)
     if use_grayscale:
         image = ops.to_grayscale(image)
+    seeds = ops.split_seed(seed, 4) if is_training and distortions else []
+    if seeds and distortions.min_crop_area is not None:
+        area = distortions.min_crop_area
+        image = crop(image, output_height, output_width, area, seeds[0])
     image = tf.image.resize_image_with_crop_or_pad(image, output_height, output_width)
+    if seeds:
+        image = apply(image, distortions, 255.0, seeds[1])
+        if distortions.mirrors("horizontal"):
+            image = mirror(image, seeds[2])
+        if distortions.colors(by_recipe=False):
+            image = colors(image, 255.0, seeds[3])
     return (image - 128.0) / 128.0

@@ -1,5 +1,6 @@
 """Looks preprocessing recipes up, by their own name or by a network's."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import tensorflow.compat.v1 as tf
 
 import preprocessing
 from preprocessing import encoded
+from preprocessing.choices import NONE, Distortions
 from preprocessing.registry import RECIPES, UNKNOWN, Recipe
 from slimbase.errors import UserError
 from slimbase.registry import Registry, import_modules
@@ -29,6 +31,7 @@ def get_preprocessing(
     use_grayscale: bool = False,
     height: int | None = None,
     width: int | None = None,
+    distortions: Distortions = NONE,
 ) -> Callable[..., Any]:
     """Returns the recipe `name` as a function of one picture.
 
@@ -38,6 +41,7 @@ def get_preprocessing(
       use_grayscale: whether to make pictures of one channel.
       height: height in pixels, for calls that do not give one.
       width: width in pixels, for calls that do not give one.
+      distortions: what training is to do otherwise than the recipe.
 
     Returns:
       `preprocessing_fn(image, output_height=None, output_width=None, **kwargs)`.
@@ -53,8 +57,18 @@ def get_preprocessing(
 
     Raises:
       ValueError: for an unknown `name`; close ones are suggested.
+      UserError: for distortions that the recipe, one of someone's own, does not take.
     """
     recipe = get_recipe(name)
+    options = {}
+    if distortions and is_training:
+        options["distortions"] = distortions
+        if "distortions" not in inspect.signature(recipe.preprocess_image).parameters:
+            raise UserError(
+                f"the recipe {recipe.name} does not take "
+                f"{', '.join(f'--{name}' for name in distortions.as_record())}: leave "
+                "them out, or give its preprocess_image the argument distortions"
+            )
 
     def preprocessing_fn(
         image: tf.Tensor,
@@ -79,6 +93,7 @@ def get_preprocessing(
             output_width,
             is_training=is_training,
             use_grayscale=use_grayscale,
+            **options,
             **kwargs,
         )
 

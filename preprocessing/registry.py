@@ -30,6 +30,8 @@ class Recipe:
         pictures keep their proportions); None where pictures are not resized.
       trains_on_encoded: whether `preprocess_image` takes encoded pictures too, string
         scalars, with `is_training`; for others they are decoded before.
+      mirrors: whether training mirrors half of the pictures horizontally.
+      distorts_colors: whether training changes colours.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Recipe:
     source: str
     central_fraction: Callable[[float, int, int], dict[str, Any]] | None = None
     trains_on_encoded: bool = False
+    mirrors: bool = False
+    distorts_colors: bool = False
 
 
 RECIPES: Registry[Recipe] = Registry(UNKNOWN)

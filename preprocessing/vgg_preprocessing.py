@@ -10,12 +10,15 @@ and resized, for the same seed. Where these are at least 2, 4 or 8 times as many
 the result has, a JPEG is decoded at that fraction of its size.
 """
 
+import math
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 import tensorflow.compat.v2 as tf2
 
 from preprocessing import encoded, ops
+from preprocessing.choices import NONE, Distortions
+from preprocessing.distortions import apply, colors
 from preprocessing.registry import register
 from slimbase.errors import UserError
 
@@ -37,6 +40,7 @@ def preprocess_for_train(
     resize_side_max: int = _RESIZE_SIDE_MAX,
     use_grayscale: bool = False,
     seed: Any = None,
+    distortions: Distortions = NONE,
 ) -> tf.Tensor:
     """Crops one picture at a random scale and place, and mirrors half of them.
 
@@ -49,6 +53,8 @@ def preprocess_for_train(
       resize_side_max: greatest length; every integer between is equally likely.
       use_grayscale: whether to make it one channel rather than three.
       seed: int32 or int64 `[2]`, fixes scale, place and mirroring.
+      distortions: what is to be done otherwise. The least area of a crop, which is that
+        of a square picture, limits the resized side.
 
     Returns:
       float32 `[output_height, output_width, channels]`, less the mean.
@@ -57,6 +63,12 @@ def preprocess_for_train(
       UserError: if the crop is larger than the resized pictures.
     """
     _require_room(output_height, output_width, resize_side_min)
+    more_seed = None
+    if distortions:
+        more_seed, seed = ops.split_seed(seed, 2)
+    if distortions.min_crop_area is not None:
+        side = math.sqrt(output_height * output_width / distortions.min_crop_area)
+        resize_side_max = max(resize_side_min, round(side))
     side_seed, crop_seed, flip_seed = ops.split_seed(seed, 3)
     resize_side = tf.random.stateless_uniform(
         [], side_seed, resize_side_min, resize_side_max + 1, dtype=tf.int32
@@ -69,7 +81,13 @@ def preprocess_for_train(
         image = _aspect_preserving_resize(image, resize_side)
         image = ops.random_crop(image, output_height, output_width, crop_seed)
     image = ops.set_color(image, use_grayscale)
-    image = tf2.image.stateless_random_flip_left_right(image, flip_seed)
+    if distortions:
+        color_seed, more_seed = ops.split_seed(more_seed, 2)
+        image = apply(image, distortions, 255.0, more_seed)
+        if distortions.colors(by_recipe=False):
+            image = colors(image, 255.0, color_seed)
+    if distortions.mirrors("horizontal", by_recipe=True):
+        image = tf2.image.stateless_random_flip_left_right(image, flip_seed)
     return _subtract_mean(image, use_grayscale)
 
 
@@ -102,6 +120,7 @@ def preprocess_for_eval(
         "resize_side_min": round(max(height, width) / fraction)
     },
     trains_on_encoded=True,
+    mirrors=True,
 )
 def preprocess_image(
     image: tf.Tensor,
@@ -112,6 +131,7 @@ def preprocess_image(
     resize_side_max: int = _RESIZE_SIDE_MAX,
     use_grayscale: bool = False,
     seed: Any = None,
+    distortions: Distortions = NONE,
 ) -> tf.Tensor:
     """Preprocesses one picture by `preprocess_for_train` or `preprocess_for_eval`.
 
@@ -126,6 +146,7 @@ def preprocess_image(
             resize_side_max,
             use_grayscale,
             seed,
+            distortions,
         )
     return preprocess_for_eval(
         image, output_height, output_width, resize_side_min, use_grayscale

@@ -4,10 +4,11 @@ import dataclasses
 from typing import ClassVar
 
 from slimbase.command_line.options import SIZE_HELP, Size, option
+from slimzoo.config.shared import Augmentation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CheckConfig:
+class CheckConfig(Augmentation):
     """Options of the check of a data set."""
 
     title: ClassVar = "Check"

@@ -1,9 +1,12 @@
 """Options that several commands share."""
 
 import dataclasses
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from slimbase.command_line.options import option, recorded
+
+if TYPE_CHECKING:
+    from preprocessing.choices import Distortions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,52 @@ class Model:
         None, "Preprocessing recipe; by default the network's own."
     )
     use_grayscale: bool | None = recorded(False, "Make pictures gray, one channel.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Options of what training does to its pictures; None is what the recipe does."""
+
+    title: ClassVar = "Augmentation"
+
+    mirror: str | None = option(
+        None,
+        "Mirror half of the pictures: none, horizontal, vertical or both; by default "
+        "as the recipe does, mostly horizontal. none where left and right matter.",
+    )
+    distort_colors: bool | None = option(
+        None, "Change brightness, saturation and the like; by default as the recipe."
+    )
+    min_crop_area: float | None = option(
+        None,
+        "Least share of a picture that a random crop shows, above 0 up to 1; by "
+        "default as the recipe has it, 0.05 for inception.",
+    )
+    rotate: float | None = option(
+        None, "Turn pictures by up to so many degrees, either way."
+    )
+    augment: str | None = option(
+        None,
+        "trivial: one operation of TrivialAugment for each picture, in place of the "
+        "recipe's colours.",
+    )
+
+    @property
+    def distortions(self) -> "Distortions":
+        """What is chosen.
+
+        Raises:
+          UserError: for values that cannot be.
+        """
+        from preprocessing.choices import Distortions  # Takes TensorFlow with it.
+
+        return Distortions(
+            self.mirror,
+            self.distort_colors,
+            self.min_crop_area,
+            self.rotate,
+            self.augment,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from slimbase.command_line.options import SIZE_HELP, Size, option
-from slimzoo.config.shared import BadRecords, Data, Devices, Model
+from slimzoo.config.shared import Augmentation, BadRecords, Data, Devices, Model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,15 +115,6 @@ class Loss:
         "Weights of the classes in the loss: 'balanced', so that each class counts as "
         "much as any other, or a file of lines `class:weight`.",
     )
-    mixup_alpha: float = option(
-        0.0, "Blend pictures and labels in pairs, by shares of Beta(alpha, alpha)."
-    )
-    cutmix_alpha: float = option(
-        0.0, "Paste boxes of other pictures, of areas by Beta(alpha, alpha)."
-    )
-    random_erasing: float = option(
-        0.0, "Share of the pictures in which a random box is erased."
-    )
     moving_average_decay: float | None = option(
         None, "Decay of moving averages of all weights; by default none are kept."
     )
@@ -132,6 +123,23 @@ class Loss:
         "Let batch norm's moving averages follow quickly at first, with decay (1 + "
         "step) / (10 + step) as long as that is below the network's own. Without, "
         "they lag behind for thousands of steps, and so does evaluation.",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainAugmentation(Augmentation):
+    """Options of what training does to its pictures and batches."""
+
+    title: ClassVar = "Augmentation"
+
+    mixup_alpha: float = option(
+        0.0, "Blend pictures and labels in pairs, by shares of Beta(alpha, alpha)."
+    )
+    cutmix_alpha: float = option(
+        0.0, "Paste boxes of other pictures, of areas by Beta(alpha, alpha)."
+    )
+    random_erasing: float = option(
+        0.0, "Share of the pictures in which a random box is erased."
     )
 
 
@@ -256,6 +264,7 @@ class TrainConfig(
     Optimization,
     Schedule,
     Loss,
+    TrainAugmentation,
     Precision,
     Validation,
     Traces,

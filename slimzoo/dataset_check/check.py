@@ -106,6 +106,7 @@ def check(config: CheckConfig) -> Found:
             dataset,
             preprocessing_name=config.preprocessing_name,
             image_size=config.image_size,
+            distortions=config.distortions,
         )
     if config.output_file:
         files.write_json(config.output_file, report.as_json(found))

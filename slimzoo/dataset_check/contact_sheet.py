@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from datasets.storage import records
 from datasets.storage.split import StoredSplit
 from preprocessing import preprocessing_factory
+from preprocessing.choices import NONE, Distortions
 from slimbase import files, templates
 from slimbase.command_line.options import Size
 from slimbase.errors import UserError
@@ -73,6 +74,7 @@ def write(
     *,
     preprocessing_name: str,
     image_size: Size | None = None,
+    distortions: Distortions = NONE,
 ) -> None:
     """Writes the page, whole or not at all.
 
@@ -85,14 +87,19 @@ def write(
       preprocessing_name: name of the recipe.
       image_size: size of the images that the recipe makes; by default that of the data
         set's pictures if all are of one size, else 224x224.
+      distortions: what training does otherwise than the recipe.
 
     Raises:
       UserError: for an unknown recipe, a size that it cannot make, or a path that
         cannot be written.
     """
     shown = [label for label in sorted(samples) if samples[label]][:MOST_CLASSES]
-    views, (height, width) = _views_fn(dataset, preprocessing_name, image_size)
-    note = f"Preprocessing: {preprocessing_name}, {height}x{width} pixels."
+    views, (height, width) = _views_fn(
+        dataset, preprocessing_name, image_size, distortions
+    )
+    recipe = preprocessing_factory.get_recipe(preprocessing_name)
+    done = distortions.describe(recipe.mirrors, recipe.distorts_colors)
+    note = f"Preprocessing: {preprocessing_name}, {height}x{width} pixels; {done}."
     if len(shown) < len(names):
         note += f" {len(shown)} of {len(names):,} classes."
     rows = [
@@ -115,7 +122,10 @@ def _heading(label: int, names: Mapping[int, str]) -> str:
 
 
 def _views_fn(
-    dataset: StoredSplit, preprocessing_name: str, size: Size | None
+    dataset: StoredSplit,
+    preprocessing_name: str,
+    size: Size | None,
+    distortions: Distortions,
 ) -> tuple[Callable[[Sample], SampleViews], Size]:
     """A function from a sample to its `VIEWS`, and the size of processed ones."""
     recipe = preprocessing_factory.get_recipe(preprocessing_name)
@@ -127,7 +137,7 @@ def _views_fn(
         size = size or (height or _DEFAULT_SIDE, width or _DEFAULT_SIDE)
         training, evaluation = (
             preprocessing_factory.get_preprocessing(
-                preprocessing_name, is_training=is_training
+                preprocessing_name, is_training=is_training, distortions=distortions
             )
             for is_training in (True, False)
         )

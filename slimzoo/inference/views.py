@@ -59,7 +59,8 @@ def preprocessing(info: ModelInfo, views: Views) -> Callable[[tf.Tensor], tf.Ten
     """From a decoded uint8 picture to float32 `[views, height, width, channels]`.
 
     Raises:
-      UserError: when the recipe does not resize, but a fraction or crops are wanted.
+      UserError: when the recipe does not resize, but a fraction or crops are wanted;
+        or for mirror images that training has not shown.
     """
     preprocess = info.preprocessing()
     height, width = info.image_size
@@ -71,6 +72,8 @@ def preprocessing(info: ModelInfo, views: Views) -> Callable[[tf.Tensor], tf.Ten
     else:
         whole = height, width
         options = {} if fraction is None else _framing(info, fraction, *whole)
+    if views.flip:
+        _check_mirrored(info)
 
     def prepare(picture: tf.Tensor) -> tf.Tensor:
         image = preprocess(picture, *whole, **options)
@@ -84,6 +87,17 @@ def preprocessing(info: ModelInfo, views: Views) -> Callable[[tf.Tensor], tf.Ten
         return tf.stack(images)
 
     return prepare
+
+
+def _check_mirrored(info: ModelInfo) -> None:
+    recipe = preprocessing_factory.get_recipe(info.preprocessing_name)
+    chosen = info.chosen_distortions
+    if not chosen.mirrors("horizontal", recipe.mirrors):
+        raise UserError(
+            "--flip shows mirror images to the network, and training did not "
+            f"({chosen.describe(recipe.mirrors, recipe.distorts_colors)}): leave "
+            "--flip out"
+        )
 
 
 def _framing(

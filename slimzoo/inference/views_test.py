@@ -167,12 +167,29 @@ def test_five_crops_have_the_colours_of_their_corners():
     np.testing.assert_allclose(middles, expected, atol=2)
 
 
-@pytest.mark.parametrize("recipe", NETWORKS)
+@pytest.mark.parametrize("recipe", [each for each in NETWORKS if each != "lenet"])
 def test_flips_are_mirror_images(recipe):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
     plain = shown(recipe, pixels, Views())
     both = shown(recipe, pixels, Views(flip=True))
     np.testing.assert_array_equal(both, [plain[0], plain[0][:, ::-1]])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "mirror"),
+    [("inception", "none"), ("vgg", "vertical"), ("lenet", None), ("lenet", "none")],
+)
+def test_flips_are_refused_where_training_showed_none(recipe, mirror):
+    known = info(recipe)
+    if mirror:
+        known = dataclasses.replace(known, distortions={"mirror": mirror})
+    with pytest.raises(UserError, match="--flip shows mirror images to the network"):
+        views.preprocessing(known, Views(flip=True))
+
+
+def test_flips_after_a_training_with_them():
+    known = dataclasses.replace(info("lenet"), distortions={"mirror": "both"})
+    assert callable(views.preprocessing(known, Views(flip=True)))
 
 
 def test_each_crop_has_its_mirror_image():

@@ -9,6 +9,7 @@ from typing import Any
 
 from nets import nets_factory
 from preprocessing import preprocessing_factory
+from preprocessing.choices import Distortions
 from slimbase import files
 from slimbase.command_line.options import Size
 from slimbase.errors import UserError
@@ -39,6 +40,8 @@ class ModelInfo:
       quantize: whether the network computes as if in 8 bits, as it was trained.
       network_arguments: further arguments of the network's function, such as a
         `depth_multiplier` that `model_name` does not stand for.
+      distortions: what training does to its pictures otherwise than the recipe:
+        attributes of `preprocessing.choices.Distortions` by name.
     """
 
     model_name: str
@@ -53,6 +56,7 @@ class ModelInfo:
     labels: tuple[str, ...] | None = None
     quantize: bool = False
     network_arguments: dict[str, Any] | None = None
+    distortions: dict[str, Any] | None = None
 
     def network_fn(
         self,
@@ -88,7 +92,13 @@ class ModelInfo:
             use_grayscale=self.use_grayscale,
             height=height,
             width=width,
+            distortions=self.chosen_distortions,
         )
+
+    @property
+    def chosen_distortions(self) -> Distortions:
+        """What training does to its pictures otherwise than the recipe."""
+        return Distortions(**self.distortions or {})
 
     @property
     def size_text(self) -> str:
@@ -147,6 +157,8 @@ def _read(path: pathlib.Path) -> Record:
             record["labels"] = tuple(record["labels"])
         if record.get("network_arguments") is not None:
             record["network_arguments"] = dict(record["network_arguments"])
+        if record.get("distortions") is not None:
+            Distortions(**record["distortions"])
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, TypeError) as error:

@@ -10,6 +10,7 @@ from absl import logging
 
 from datasets.storage.split import StoredSplit
 from deployment.model_deploy import DeploymentConfig
+from preprocessing import preprocessing_factory
 from slimbase.text import listed
 from slimzoo.config.train import TrainConfig
 from slimzoo.model import scopes
@@ -61,6 +62,7 @@ class StartReport:
             for why, names in _by_reason(self.plan.new).items():
                 shown = listed(scopes.of(names), _MOST_SCOPES)
                 yield f"  {why}", f"{len(names)} start anew: {shown}"
+        yield "pictures", self._pictures()
         yield "trained", self._trained()
         yield "batch", self._batch()
         yield "schedule", self._schedule()
@@ -77,6 +79,15 @@ class StartReport:
     def _data(self) -> str:
         split, count = self.config.dataset_split_name, self.dataset.num_samples
         return f"{split}: {count:,} images in {self.config.dataset_dir}"
+
+    def _pictures(self) -> str:
+        recipe = preprocessing_factory.get_recipe(self.info.preprocessing_name)
+        chosen = self.info.chosen_distortions
+        texts = [chosen.describe(recipe.mirrors, recipe.distorts_colors)]
+        for name in ("random_erasing", "mixup_alpha", "cutmix_alpha"):
+            if value := getattr(self.config, name):
+                texts.append(f"{name} {value:g}")
+        return ", ".join(texts)
 
     def _trained(self) -> str:
         trained, everything = self.graph.variables, tf.trainable_variables()

@@ -23,7 +23,7 @@ from slimzoo.model import info as model_info
 from slimzoo.model.history import History
 from slimzoo.model.info import ModelInfo
 from slimzoo.training import graph as train_graph
-from slimzoo.training import hooks, validation, warm_start
+from slimzoo.training import hooks, mirroring, validation, warm_start
 from slimzoo.training.cluster import join
 from slimzoo.training.cluster import session as cluster_session
 from slimzoo.training.graph import TrainGraph
@@ -159,6 +159,8 @@ def _model_and_data(
     dataset = dataset_factory.describe(
         info.dataset_name, config.dataset_dir, manifest
     ).open_split(config.dataset_split_name, manifest)
+    if config.distortions:  # Otherwise as recorded.
+        info = dataclasses.replace(info, distortions=config.distortions.as_record())
     if config.quantize_delay >= 0:  # Otherwise as in the checkpoint to go on from.
         info = dataclasses.replace(info, quantize=True)
     if info.quantize and config.precision != "float32":
@@ -167,6 +169,7 @@ def _model_and_data(
             "computes as if in 8 bits has to do so in float32"
         )
     info = model_info.with_classes(info, dataset)
+    mirroring.warn(info)
     dataset, _ = preflight.prepare(dataset, info.labels_offset, config.skip_bad_records)
     return info, dataset
 
