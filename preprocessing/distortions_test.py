@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -87,7 +89,8 @@ def test_min_crop_area(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_rotate(name):
-    options = {"mirror": "none", "distort_colors": False, "min_crop_area": 0.9}
+    options: dict[str, Any] = {"mirror": "none", "distort_colors": False}
+    options["min_crop_area"] = 0.9
     straight, turned = made(name, **options), made(name, rotate=40.0, **options)
 
     def slopes(images):
