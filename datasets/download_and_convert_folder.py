@@ -100,8 +100,8 @@ def run(
             near_copies.report(copies, found)
         groups = splitting.groups_of(found, group_by, copies.sets)
         is_apart = bool(group_by) or not allow_near_copies
-        by_split = splitting.split(found, settings, groups, is_apart)
         undecoded = frozenset(copies.undecoded)
+        by_split = splitting.split(found, settings, groups, is_apart, undecoded)
         logging.info("%s", _table(class_names, by_split))
         numbers = {name: number for number, name in enumerate(class_names)}
         return conversion.Content(

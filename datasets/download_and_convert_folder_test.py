@@ -318,3 +318,16 @@ def test_a_thousand_pictures_and_one_that_crashed_the_process(shared_data, tmp_p
     )
     assert "1 pictures were left out" in result.stderr
     assert len(_names(target, "train") + _names(target, "validation")) == 1000
+
+
+def test_a_picture_that_was_repaired(source, tmp_path):
+    path = source / "bee" / "0.jpg"
+    content = path.read_bytes()
+    path.write_bytes(content[:100])
+    download_and_convert_folder.run(tmp_path / "records", source)
+    download_and_convert_folder.run(tmp_path / "records", source)
+    path.write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"bee/0\.jpg was left out of .* can be used now"
+    ):
+        download_and_convert_folder.run(tmp_path / "records", source)

@@ -119,7 +119,12 @@ def test_trivial(name):
 
 def test_encoded_pictures_are_distorted_alike():
     content = tf.io.encode_png(picture()).numpy()
-    for options in ({"mirror": "none"}, {"rotate": 20.0}, {"augment": "trivial"}):
+    choices: list[dict[str, Any]] = [
+        {"mirror": "none"},
+        {"rotate": 20.0},
+        {"augment": "trivial"},
+    ]
+    for options in choices:
         pixels = made("inception", **options)
         encoded = made("inception", image=content, **options)
         for one, other in zip(pixels, encoded, strict=True):

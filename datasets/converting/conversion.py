@@ -30,7 +30,8 @@ from datasets.storage.records import WORK_DIRECTORY
 from datasets.storage.shards import Shard, SplitPlan
 from slimbase import files, locks
 from slimbase.errors import UserError
-from slimbase.text import counted, listed
+from slimbase.pictures.errors import PictureError
+from slimbase.text import counted, listed, printable
 
 _WRITERS = 2
 _MOST_SHOWN = 5  # Classes.
@@ -199,6 +200,8 @@ def _compare(
 ) -> None:
     fingerprint = _fingerprint(dataset, content, settings)
     manifest = manifests.read_manifest(directory)
+    if manifest.fingerprint == fingerprint:
+        _check_left_out(directory, content)
     if manifest.fingerprint in (None, fingerprint):
         return
     then = sum((s.count or 0) + s.skipped for s in manifest.splits.values())
@@ -211,6 +214,27 @@ def _compare(
         f"{directory} was converted from {what}. To convert those, choose another "
         "--dataset_dir, or delete that one."
     )
+
+
+def _check_left_out(directory: pathlib.Path, content: Content) -> None:
+    """Raises UserError if a picture that was left out can be used now."""
+    left_out = directory / resume.BAD_FILES_FILENAME
+    if not left_out.exists():
+        return
+    names = {line.partition(": ")[0] for line in left_out.read_text().splitlines()}
+    for pictures in content.splits.values():
+        for index, name in enumerate(pictures.names):
+            if printable(name) not in names:
+                continue
+            try:
+                pictures.encode(index)
+            except PictureError:
+                continue
+            raise UserError(
+                f"{printable(name)} was left out of {directory}, as "
+                f"{resume.BAD_FILES_FILENAME} says, and can be used now. To convert it "
+                "with the others, choose another --dataset_dir, or delete that one."
+            )
 
 
 def _numbers(

@@ -99,6 +99,18 @@ def test_different_labels_are_reported(source, tmp_path):
     assert "1 set of near copies have different labels, as ant/0.jpg" in result.stderr
 
 
+def test_bad_pictures_take_no_share_of_validation(source, tmp_path):
+    for number in range(40):
+        (source / "bee" / f"bad{number}.jpg").write_bytes(
+            b"\xff\xd8\xff" + bytes([number])
+        )
+    _convert(source, tmp_path / "records")
+    splits = manifests.read_manifest(tmp_path / "records").splits
+    assert splits["validation"].skipped == 0
+    assert splits["train"].skipped == 40
+    assert splits["validation"].per_class[1] == 2  # Of twelve.
+
+
 def test_code_that_is_damaged_is_found(shared_data, source, tmp_path):
     """Its markers are in order."""
     path = shared_data / "odd_images" / "hopper_bad_exif.jpg"

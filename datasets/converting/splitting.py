@@ -3,7 +3,7 @@
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -85,6 +85,7 @@ def split(
     settings: Mapping[str, Any],
     groups: Mapping[str, Group],
     is_apart: bool = True,
+    bad: Collection[str] = (),
 ) -> dict[str, list[Picture]]:
     """The pictures of each split, shuffled; as they are given, or by `settings`.
 
@@ -94,6 +95,8 @@ def split(
       groups: the group of each picture, by its name.
       is_apart: of splits that are given, whether to leave out of training what is of a
         group that is in validation or test, too.
+      bad: names of pictures that are left out later, of which none is held back, so
+        that each class keeps its share.
 
     Raises:
       UserError: if some pictures have a split and others none, or if there is one group
@@ -114,10 +117,14 @@ def split(
             splits[picture.split].append(picture)
         if is_apart:
             splits = _apart(splits, groups)
-    elif len(set(groups.values())) == len(found):
-        splits = _by_picture(ordered, settings)
     else:
-        splits = _by_group(ordered, settings, groups)
+        good = [picture for picture in ordered if picture.name not in bad]
+        if len({groups[picture.name] for picture in good}) == len(good):
+            splits = _by_picture(good, settings)
+        else:
+            splits = _by_group(good, settings, groups)
+        held = {p.name for name in _HELD_BACK for p in splits[name]}
+        splits["train"] = [p for p in ordered if p.name not in held]
     return {name: pictures for name, pictures in splits.items() if pictures}
 
 
