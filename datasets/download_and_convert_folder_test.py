@@ -149,6 +149,28 @@ def test_number_of_files(source, tmp_path):
     assert len(list((tmp_path / "b").glob("folder_train_*-of-00007.tfrecord"))) == 7
 
 
+@pytest.mark.parametrize("bad", range(4))
+def test_a_bad_picture_is_no_share_of_validation(tmp_path, bad):
+    source = _put(tmp_path / "photos", {"ant": 4, "beetle": 4})
+    (source / "ant" / f"{bad}.jpg").write_bytes(b"damaged")
+    download_and_convert_folder.run(tmp_path / "records", source)
+    assert _counts(tmp_path / "records", "train") == [2, 3]
+    assert _counts(tmp_path / "records", "validation") == [1, 1]
+    assert f"ant/{bad}.jpg" in (tmp_path / "records" / "bad_files.txt").read_text()
+
+
+@pytest.mark.parametrize("bad", range(4))
+def test_a_split_that_loses_a_class_is_reported(tmp_path, caplog, bad):
+    source = _put(tmp_path / "photos", {"ant": 4, "beetle": 4})
+    (source / "ant" / f"{bad}.jpg").write_bytes(b"damaged")
+    target = tmp_path / "records"
+    download_and_convert_folder.run(target, source, allow_near_copies=True)
+    is_lost = _counts(target, "validation")[0] == 0
+    assert (
+        "split validation has no picture of 1 classes: ant" in caplog.text
+    ) == is_lost
+
+
 def test_a_changed_picture_is_not_taken_from_an_interrupted_run(source, tmp_path):
     target = tmp_path / "records"
     (source / "ant" / "3.jpg").write_bytes(b"damaged")

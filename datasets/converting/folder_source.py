@@ -12,14 +12,13 @@ from absl import logging
 
 from datasets.converting import folder_table, layouts
 from datasets.converting.layout import EXPECTED, Layout
-from datasets.converting.pictures import Index, Picture, class_name
+from datasets.converting.pictures import Index, Picture, class_name, short_names
 from slimbase import files
 from slimbase.errors import UserError
 from slimbase.fetch import archives
 from slimbase.pictures import find as picture_files
 from slimbase.text import counted, listed
 
-_MOST_SHOWN = 5
 _NO_NAMES = ("nan", "none", "null", "n/a", "na")  # What programs write of empty cells.
 
 
@@ -55,8 +54,11 @@ def find_pictures(
     if not layout.pictures:
         where = csv_file or files.listing(str(source_dir))
         hint = ""
-        if not csv_file and any(map(picture_files.may_be_picture, root.glob("*"))):
+        inside = [] if csv_file else list(root.glob("*"))
+        if any(map(picture_files.may_be_picture, inside)):
             hint = " If this is one of the classes, name the folder above it"
+        elif packed := next(filter(is_archive, inside), None):
+            hint = f" If they are in the archive, give --source_dir={packed}"
         raise UserError(
             f"there are no pictures: {where}. {EXPECTED.capitalize()}.{hint}"
         )
@@ -68,7 +70,7 @@ def find_pictures(
         counted(len(kept), "picture"),
         len(classes),
     )
-    _check_classes(kept, classes)
+    _check_classes(classes)
     return kept
 
 
@@ -97,7 +99,8 @@ def _from_table(table: pathlib.Path, root: pathlib.Path) -> Layout:
     """The pictures that a table names, whether they are there or not."""
     read = folder_table.read(table, root)
     index: Index | None = None
-    pictures, guessed, outside = [], [], []
+    pictures, guessed, outside = [], [], {}
+    base = root.absolute()
     for row in read.rows:
         path = root / row.path
         if not path.exists():
@@ -105,12 +108,12 @@ def _from_table(table: pathlib.Path, root: pathlib.Path) -> Layout:
             if found := index.find(row.path):
                 path = found
                 guessed.append(row.path)
-        if path.is_relative_to(root):
-            name = path.relative_to(root).as_posix()
-        else:
-            name = path.name
-            outside.append(row.path)
+        name = _name_below(path.absolute(), base)
+        if not name:
+            outside[path.absolute()] = row.path
         pictures.append(Picture(path, name, class_name(row.label), row.split))
+    names = dict(zip(outside, short_names(list(outside)), strict=True))
+    pictures = [p._replace(name=p.name or names[p.path.absolute()]) for p in pictures]
     if guessed:
         logging.info(
             "%s: %s found by name, as %s",
@@ -121,10 +124,19 @@ def _from_table(table: pathlib.Path, root: pathlib.Path) -> Layout:
     if outside:
         logging.warning(
             f"{counted(len(outside), 'picture')} of {table.name} are not below {root}, "
-            f"as {outside[0]}: records have their files' names alone"
+            f"as {next(iter(outside.values()))}: records have their files' names, with "
+            "no more folders than make them differ"
         )
     note = f" ({read.note})" if read.note else ""
     return Layout(f"labels of {table.name}{note}", pictures)
+
+
+def _name_below(path: pathlib.Path, base: pathlib.Path) -> str:
+    """A path relative to a folder; empty if it is not in there."""
+    for file, folder in ((path, base), (path.resolve(), base.resolve())):
+        if file.is_relative_to(folder):
+            return file.relative_to(folder).as_posix()
+    return ""
 
 
 def _all_pictures(root: pathlib.Path) -> list[str]:
@@ -191,18 +203,12 @@ def _digest(path: pathlib.Path) -> object:
         return path
 
 
-def _check_classes(found: Sequence[Picture], counts: Counter[str]) -> None:
+def _check_classes(counts: Counter[str]) -> None:
     if len(counts) < 2:
         [(only, count)] = counts.items()
         raise UserError(
             f"there is one class, {only}, of {count} pictures; {EXPECTED}. Is it one "
             "level further up or down?"
-        )
-    if all(picture.name.count("/") > 1 + bool(picture.split) for picture in found):
-        logging.warning(
-            "All pictures are in folders within the folders that were taken for "
-            "classes, %s: is --source_dir one level too high?",
-            ", ".join(list(counts)[:_MOST_SHOWN]),
         )
     alike: dict[str, list[str]] = {}
     for label in counts:

@@ -1,12 +1,13 @@
 """Tables of people's own pictures: CSV, TSV or JSON Lines of paths and labels."""
 
 import csv
+import enum
 import itertools
 import json
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from slimbase.errors import UserError
 from slimbase.text import listed
@@ -35,6 +36,8 @@ _COLUMNS = {
 }
 _DELIMITERS = ",;\t"
 _SEVERAL = re.compile(r"[|;]")
+# Kaggle's examples of answers have labels that say nothing.
+_NO_LABELS = re.compile("submission", re.IGNORECASE)
 _ONE, _ZERO = ("1", "1.0"), ("0", "0.0", "")
 
 
@@ -76,7 +79,7 @@ def read(table: pathlib.Path, root: pathlib.Path) -> Table:
     Raises:
       UserError: naming the line that is not what it should be.
     """
-    lines = _json_lines(table) if table.suffix in _JSON_LINES else _lines(table)
+    lines = _read(table)
     number, header = next(lines, (0, []))
     if not header:
         return Table([])
@@ -121,30 +124,54 @@ def read(table: pathlib.Path, root: pathlib.Path) -> Table:
     return Table(rows, "one column for each class")
 
 
-def is_one(table: pathlib.Path) -> bool:
-    """Whether a file has the columns of a table of labelled pictures, by its start."""
-    if table.suffix.lower() not in SUFFIXES:
-        return False
+class Labels(enum.Enum):
+    """Where a table has its labels, by the names of its columns."""
+
+    SURE = "a column that is called so, or one column for each class"
+    MAYBE = "the only column beside the paths, whatever it is called"
+
+
+def labels_of(table: pathlib.Path) -> Labels | None:
+    """Where a file has labels of pictures, by its start; None if it has none."""
+    if not is_called_so(table) or _NO_LABELS.search(table.stem):
+        return None
     try:
-        lines = _json_lines(table) if table.suffix in _JSON_LINES else _lines(table)
-        (_, header), (_, first) = itertools.islice(lines, 2)
+        (_, header), (_, first) = itertools.islice(_read(table), 2)
         columns = _columns(header, table)
     except (UserError, ValueError):
-        return False
+        return None
     if not columns or "path" not in columns or len(first) != len(header):
-        return False
+        return None
+    if "label" in columns:
+        return Labels.SURE
     others = [first[i] for i in _others(header, columns)]
+    if len(others) == 1:
+        return Labels.MAYBE
     is_one_hot = all(cell.strip() in _ONE + _ZERO for cell in others)
-    return "label" in columns or len(others) == 1 or (bool(others) and is_one_hot)
+    return Labels.SURE if others and is_one_hot else None
+
+
+def is_called_so(path: pathlib.Path) -> bool:
+    """Whether a file is called like a table."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def _others(header: Sequence[str], columns: dict[str, int]) -> list[int]:
-    """The places of columns that have neither paths nor splits; ids count as paths."""
-    return [
-        i
-        for i, word in enumerate(header)
-        if i not in columns.values() and word.strip().lower() not in _COLUMNS["path"]
-    ]
+    """The places of columns that have neither paths nor splits.
+
+    Ids count as paths, unless an id is all that there is behind a path.
+    """
+    others = [i for i in range(len(header)) if i not in columns.values()]
+    if len(others) == 1 and others[0] > columns["path"]:
+        return others
+    known = _COLUMNS["path"]
+    return [i for i in others if header[i].strip().lower() not in known]
+
+
+def _read(table: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+    """The number of the line and the fields of each row; those of the header first."""
+    is_json = table.suffix.lower() in _JSON_LINES
+    return _json_lines(table) if is_json else _lines(table)
 
 
 def _checked(
@@ -231,13 +258,24 @@ def _json_lines(table: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
                 if not header:
                     header = list(fields)
                     yield number, header
-                yield number, [str(fields.get(key, "")) for key in header]
+                yield number, [_text(fields.get(key)) for key in header]
     except OSError as error:
         raise UserError(f"cannot read {table}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{table}, line {number} is not a JSON object in UTF-8: {error}"
         ) from error
+
+
+def _text(value: Any) -> str:
+    """A value of JSON as a field of a CSV file; raises ValueError if it is no text."""
+    if value is None:
+        return ""
+    if isinstance(value, list):  # A list of one label is one; others are refused.
+        return ";".join(map(_text, value))
+    text = value if isinstance(value, str) else json.dumps(value)
+    text.encode()  # JSON can have halves of characters.
+    return text
 
 
 def _columns(header: Sequence[str], table: pathlib.Path) -> dict[str, int] | None:

@@ -1,6 +1,7 @@
 """What the layouts of folders have in common: their folders and pictures."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from datasets.converting.pictures import Picture
@@ -19,15 +20,25 @@ class Layout(NamedTuple):
     Attributes:
       description: what was recognised, as a part of a sentence.
       pictures: what there is.
+      sources: the tables and lists that were used.
+      has_own_classes: whether labels are from class folders that are in no splits, so
+        that a table beside them may say otherwise.
     """
 
     description: str
     pictures: list[Picture]
+    sources: Sequence[pathlib.Path] = ()
+    has_own_classes: bool = False
 
 
 def pictures_in(folder: pathlib.Path) -> list[pathlib.Path]:
     """The pictures below a folder."""
     return [pathlib.Path(path) for path in picture_files.sort_out(str(folder))[0]]
+
+
+def has_pictures(folder: pathlib.Path) -> bool:
+    """Whether there is a picture below a folder."""
+    return any(map(picture_files.may_be_picture, picture_files.walk(str(folder))))
 
 
 def count_loose(folder: pathlib.Path) -> int:

@@ -1,7 +1,8 @@
 """Layouts of people's folders: what is a class, what a split, and where labels are."""
 
 import pathlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from string import digits
 
 from absl import logging
 
@@ -11,7 +12,13 @@ from datasets.converting import (
     split_names,
     tabled_layouts,
 )
-from datasets.converting.layout import EXPECTED, Layout, count_loose, folders_in
+from datasets.converting.layout import (
+    EXPECTED,
+    Layout,
+    count_loose,
+    folders_in,
+    has_pictures,
+)
 from datasets.converting.pictures import Picture, class_name
 from slimbase import files
 from slimbase.errors import UserError
@@ -31,43 +38,89 @@ def recognise(root: pathlib.Path) -> Layout:
     if not root.is_dir():
         raise UserError(f"{files.listing(str(root))}; {EXPECTED}")
     top = _descended(root)
-    layout = _recognise(top)
+    layout = _recognise(top, root)
+    _check_other_tables(root, top, layout)
+    _warn_of_hidden(root)
     if top == root:
         return layout
     inner = top.relative_to(root).as_posix()
     named = [p._replace(name=f"{inner}/{p.name}") for p in layout.pictures]
-    return Layout(f"in {inner}, {layout.description}", named)
+    return layout._replace(
+        description=f"in {inner}, {layout.description}", pictures=named
+    )
 
 
-def _recognise(top: pathlib.Path) -> Layout:
+def _recognise(top: pathlib.Path, root: pathlib.Path) -> Layout:
+    """The layout of `top`, of which lists may be in a folder around it up to `root`."""
     splits = _splits(top)
     flat = {f: split for f, split in splits.items() if _is_flat(f)}
-    is_one = len(splits) == 1 < len(folders_in(top)) and any(map(count_loose, splits))
-    if is_one and not tabled_layouts.tables_of(top, splits):
+    others = _others(top, splits)
+    is_class = (
+        len(splits) == 1
+        and any(map(count_loose, splits))
+        and others
+        # As train and test1.
+        and not any(_names_split(folder.name.rstrip(digits)) for folder in others)
+    )
+    if is_class and not tabled_layouts.tables_of(top, splits):
         return _class_folders(top, {})  # There are trains.
     if flat and len(flat) == len(splits):
-        return tabled_layouts.flat_splits(top, flat)
-    if lists := split_lists.find(top):
-        return listed_layouts.listed_splits(top, lists)
-    tables = [] if splits else tabled_layouts.tables_in(top)
+        if unused := [folder.name for folder in others if has_pictures(folder)]:
+            logging.warning("Left out, as they are no splits: %s", unused)
+        tables = tabled_layouts.tables_of(top, flat)
+        if not tables and (lists := listed_layouts.lists_of(top, flat)):
+            return listed_layouts.flat_splits(top, flat, lists)
+        return tabled_layouts.flat_splits(top, flat, tables)
+    if layout := listed_layouts.listed_splits(top, split_lists.find(root)):
+        return layout
+    tables = [] if splits or _has_classes(top) else tabled_layouts.tables_in(top)
     if table := tabled_layouts.one_table(tables):
         return tabled_layouts.tabled(top, {top: ""}, {top: table})
     return _class_folders(top, splits)
 
 
-def _descended(folder: pathlib.Path) -> pathlib.Path:
-    """The folder itself, or the only one in it, and so on: archives have such."""
+def _descended(folder: pathlib.Path, is_split: bool = False) -> pathlib.Path:
+    """The folder itself, or the only one in it, and so on: archives have such.
+
+    Args:
+      folder: where to begin.
+      is_split: whether it is a split. The only folder in it may be its only class then,
+        unless it is called like the split, or `images`.
+    """
     for _ in range(_MOST_LEVELS):
         inside = folders_in(folder)
-        if len(inside) != 1 or count_loose(folder) or tabled_layouts.tables_in(folder):
+        if len(inside) != 1 or count_loose(folder):
             break
         [only] = inside
-        is_split = bool(split_names.of_names([only.name])) and only.name != folder.name
+        if tabled_layouts.tables_in(folder) and not _has_classes(only):
+            break
+        if is_split:
+            is_wrapper = _is_wrapper(only)
+        else:
+            is_wrapper = only.name == folder.name or not _names_split(only.name)
+        if not is_wrapper:
+            break
         holds_classes = bool(folders_in(only)) or bool(tabled_layouts.tables_in(only))
-        if is_split or not holds_classes or _is_one_class(only):
+        if not holds_classes or _is_one_class(only):
             break
         folder = only
     return folder
+
+
+def _is_wrapper(folder: pathlib.Path) -> bool:
+    """Whether the only folder of a split is no class: as val/images and val/val."""
+    name = folder.name
+    is_same = name == folder.parent.name
+    return is_same or split_names.is_empty(name) or _names_split(name)
+
+
+def _names_split(name: str) -> bool:
+    return bool(split_names.of_names([name]))
+
+
+def _has_classes(folder: pathlib.Path) -> bool:
+    """Whether pictures are in several folders, and none right in this one."""
+    return not count_loose(folder) and sum(map(has_pictures, folders_in(folder))) > 1
 
 
 def _is_one_class(folder: pathlib.Path) -> bool:
@@ -79,7 +132,17 @@ def _splits(top: pathlib.Path) -> dict[pathlib.Path, str]:
     """The folders that are splits by their names, with what is in them."""
     named = split_names.of_names([folder.name for folder in folders_in(top)])
     folders = {top / name: split for name, split in named.items()}
-    return {_descended(f): split for f, split in folders.items() if _has_any(f)}
+    return {
+        _descended(folder, is_split=True): split
+        for folder, split in folders.items()
+        if _has_any(folder)
+    }
+
+
+def _others(top: pathlib.Path, used: Collection[pathlib.Path]) -> list[pathlib.Path]:
+    """The folders of `top` that none of those `used` is, or is in."""
+    names = {folder.relative_to(top).parts[0] for folder in used}
+    return [folder for folder in folders_in(top) if folder.name not in names]
 
 
 def _has_any(folder: pathlib.Path) -> bool:
@@ -89,9 +152,10 @@ def _has_any(folder: pathlib.Path) -> bool:
 def _is_flat(folder: pathlib.Path) -> bool:
     """Whether a split's pictures are in no class folders."""
     inside = folders_in(folder)
-    if len(inside) == 1 and split_names.is_empty(inside[0].name):
-        return not folders_in(inside[0])  # As val/images.
-    return not inside
+    if len(inside) != 1:
+        return not inside
+    [only] = inside
+    return _is_wrapper(only) and not folders_in(only)
 
 
 def _class_folders(top: pathlib.Path, splits: Mapping[pathlib.Path, str]) -> Layout:
@@ -102,23 +166,27 @@ def _class_folders(top: pathlib.Path, splits: Mapping[pathlib.Path, str]) -> Lay
         for path, label in _in_classes(folder, others):
             name = path.relative_to(top).as_posix()
             pictures.append(Picture(path, name, label, split))
-    lists = {}
+    _warn_of_levels(pictures, top, with_classes)
+    lists: dict[pathlib.Path, pathlib.Path] = {}
     if with_classes:
         classes = {picture.label for picture in pictures}
         for folder, split in splits.items():
             if folder in with_classes:
                 continue
             if path := listed_layouts.list_of(top, folder, split):
-                lists[folder] = path.relative_to(top).as_posix()
+                lists[folder] = path
                 pictures += listed_layouts.of_list(top, folder, split, path, classes)
     _check_splits(top, splits, with_classes, lists)
     picture_files.warn_of_others(others, str(top))
-    _warn_of_system_folders(top)
     if not with_classes:
-        return Layout("a folder for each class", pictures)
+        return Layout("a folder for each class", pictures, has_own_classes=True)
     names = listed(folder.relative_to(top).as_posix() for folder in with_classes)
-    more = "".join(f"; {f.name} by the list {path}" for f, path in lists.items())
-    return Layout(f"splits {names} with a folder for each class{more}", pictures)
+    more = "".join(
+        f"; {folder.name} by the list {path.relative_to(top).as_posix()}"
+        for folder, path in lists.items()
+    )
+    description = f"splits {names} with a folder for each class{more}"
+    return Layout(description, pictures, list(lists.values()))
 
 
 def _check_splits(
@@ -136,8 +204,7 @@ def _check_splits(
                 "classes? Of splits, train is one, and the others are called val or "
                 "test; class folders are not called so, or have pictures right in them"
             )
-        used = {f.relative_to(top).parts[0] for f in (*with_classes, *lists)}
-        if unused := [f.name for f in folders if f.name not in used]:
+        if unused := [f.name for f in _others(top, [*with_classes, *lists])]:
             logging.warning("Left out, as they are no splits with classes: %s", unused)
     for folder in with_classes or [top]:
         if loose := count_loose(folder):
@@ -172,9 +239,42 @@ def _in_classes(
         )
 
 
-def _warn_of_system_folders(top: pathlib.Path) -> None:
-    if system := picture_files.system_folders(str(top)):
+def _warn_of_levels(
+    pictures: Sequence[Picture],
+    top: pathlib.Path,
+    with_classes: Collection[pathlib.Path],
+) -> None:
+    """Warns if all pictures are in folders within those that are taken for classes."""
+    inner = set()
+    for picture in pictures:
+        folder = next((f for f in with_classes if picture.path.is_relative_to(f)), top)
+        _, *between, _ = picture.path.relative_to(folder).parts
+        inner.add(between[0] if between else "")
+    if inner and not any(not name or split_names.is_empty(name) for name in inner):
+        classes = dict.fromkeys(picture.label for picture in pictures)
         logging.warning(
-            f"Left out: {counted(len(system), 'folder')} that systems make, as "
-            f"{system[0]}"
+            "All pictures are in folders within the folders that were taken for "
+            f"classes, {listed(classes)}: is --source_dir one level too high?"
+        )
+
+
+def _check_other_tables(root: pathlib.Path, top: pathlib.Path, layout: Layout) -> None:
+    """Reports the tables that were not used; refuses those that say otherwise."""
+    passed = (folder for folder in (top, *top.parents) if folder.is_relative_to(root))
+    tables = [t for folder in passed for t in tabled_layouts.called_tables(folder)]
+    unused = [table for table in tables if table not in layout.sources]
+    for table in unused if layout.has_own_classes else ():
+        tabled_layouts.check_folders(table, layout.pictures)
+    if unused:
+        names = listed(table.relative_to(root).as_posix() for table in unused)
+        logging.info("Not used: %s; to take labels of a table, give --csv_file", names)
+
+
+def _warn_of_hidden(root: pathlib.Path) -> None:
+    hidden = picture_files.hidden_pictures(str(root))
+    if hidden:
+        places = [f"{count:,} in {name}" for name, count in hidden.most_common()]
+        logging.warning(
+            f"Left out: {counted(hidden.total(), 'picture')}, hidden or made by "
+            f"systems: {listed(places)}"
         )

@@ -4,7 +4,7 @@ import os
 import pathlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -52,27 +52,26 @@ def _value(label: str) -> tuple:
 class Index:
     """Finds the files that a list means: by path, or by name, with or without suffix.
 
-    A name that is met in several folders is found by its path alone.
+    What fits several files is found by its whole path alone. For `bee/7.jpg` of a list,
+    a file `7.jpg` in another folder is not taken, as that may be another class, unless
+    all files are in one folder.
     """
 
     def __init__(self, paths: Iterable[pathlib.Path], root: pathlib.Path):
         """Indexes files below `root`."""
-        self._found: dict[str, pathlib.Path | None] = {}
-        paths = list(paths)
-        self._size = len(paths)
-        for path in paths:
-            relative = path.relative_to(root)
-            keys = {
-                relative.as_posix(),
-                relative.with_suffix("").as_posix(),
-                relative.name,
-                relative.stem,
-            }
-            for key in keys:
-                self._found[key] = None if key in self._found else path
-        # Paths come first, whatever else is called so.
-        for path in paths:
-            self._found[path.relative_to(root).as_posix()] = path
+        self._by_path: dict[str, pathlib.Path | None] = {}
+        self._by_name: dict[str, list[pathlib.Path]] = {}
+        relatives = {path: path.relative_to(root) for path in paths}
+        self._size = len(relatives)
+        self._is_flat = len({relative.parent for relative in relatives.values()}) == 1
+        for path, relative in relatives.items():
+            key = relative.with_suffix("").as_posix()
+            self._by_path[key] = None if key in self._by_path else path
+            for name in {relative.name, relative.stem}:
+                self._by_name.setdefault(name, []).append(path)
+        # Paths as they are come first, whatever else is called so.
+        for path, relative in relatives.items():
+            self._by_path[relative.as_posix()] = path
 
     def __len__(self) -> int:
         return self._size
@@ -81,14 +80,37 @@ class Index:
         """The file that is meant by `name`; None if there is none, or several."""
         for text in (name, name.replace("\\", "/")):
             path = pathlib.PurePosixPath(text)
-            candidates = [text.removeprefix("./"), *self._shorter(path)]
-            for key in candidates:
-                if found := self._found.get(key):
+            parts = [part for part in path.parts if part not in ("/", ".", "..")]
+            for i in range(len(parts)):  # As of a list of another place.
+                if found := self._by_path.get("/".join(parts[i:])):
+                    return found
+                is_name = i == len(parts) - 1
+                is_sure = not is_name or i == 0 or self._is_flat
+                if is_sure and (found := self._by_end(parts[i:])):
                     return found
         return None
 
-    @staticmethod
-    def _shorter(path: pathlib.PurePosixPath) -> Iterable[str]:
-        """Paths without the first folders, as of a list of another place."""
-        parts = [part for part in path.parts if part not in ("/", ".", "..")]
-        return ("/".join(parts[i:]) for i in range(len(parts)))
+    def _by_end(self, parts: Sequence[str]) -> pathlib.Path | None:
+        """The only file whose path ends in these folders and this name."""
+        *folders, name = parts
+        named = self._by_name.get(name, [])
+        if folders:
+            start = -1 - len(folders)
+            named = [path for path in named if list(path.parts[start:-1]) == folders]
+        exact = [path for path in named if path.name == name]
+        fits = exact or named
+        return fits[0] if len(fits) == 1 else None
+
+
+def short_names(paths: Sequence[pathlib.Path]) -> list[str]:
+    """The ends of absolute paths: the files' names, with folders as far as they differ.
+
+    Args:
+      paths: of files, each of them once.
+    """
+    most = max((len(path.parts) for path in paths), default=0)
+    for number in range(1, most):
+        names = ["/".join(path.parts[1:][-number:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [path.as_posix().removeprefix(path.anchor) for path in paths]

@@ -11,7 +11,7 @@ from slimbase.errors import UserError
 from slimbase.pictures import find as picture_files
 from slimbase.text import counted
 
-_SUFFIX = ".txt"
+SUFFIX = ".txt"
 _MOST_LEVELS = 3  # Below the folder that lists are looked for in.
 _LEAST_FOUND = 0.95  # Share of a list's pictures; below, it is none or not of these.
 
@@ -36,7 +36,7 @@ def find(top: pathlib.Path) -> dict[pathlib.Path, str]:
     """
     found: dict[pathlib.Path, str] = {}
     for folder in _without_pictures(top, _MOST_LEVELS):
-        paths = [p for p in sorted(folder.glob("*.txt")) if p.is_file()]
+        paths = [p for p in sorted(folder.glob(f"*{SUFFIX}")) if p.is_file()]
         named = split_names.of_names([path.stem for path in paths])
         splits = [named[path.stem] for path in paths if path.stem in named]
         if len(set(splits)) == len(splits) > 1:

@@ -52,7 +52,9 @@ def log_of(root, listing):
     )
     assert not (root / "records").exists()
     lines = result.stderr.replace(f"{root}/", "").splitlines()
-    wanted = ("Layout: ", "Left out", "error: ", "No class", "labels.csv: ")
+    wanted = (
+        *("Layout: ", "Left out", "error: ", "No class", "Not used", "labels.csv: "),
+    )
     return "".join(f"{line}\n" for line in lines if line.startswith(wanted))
 
 

@@ -67,7 +67,7 @@ def unpack(path: _Path, folder: _Path) -> None:
     try:
         with _explained(path):
             work.mkdir(parents=True)
-            zipped = pathlib.Path(path).suffix == ".zip"
+            zipped = pathlib.Path(path).suffix.lower() == ".zip"
             _write(work, path, _zip_members if zipped else _tar_members)
             work.rename(folder)
     finally:

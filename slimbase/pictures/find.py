@@ -23,7 +23,8 @@ _MOST_SHOWN = 5
 _SYSTEM_NAMES = frozenset(
     (
         *("__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found"),
-        *("system volume information", "thumbs.db", "desktop.ini"),
+        *("system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini"),
+        *("#snapshot", "@recently-snapshot", "@tmp"),
     )
 )
 
@@ -171,16 +172,21 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
-def system_folders(directory: str) -> list[str]:
-    """The folders below a directory that systems make, of thumbnails and the like."""
-    found = []
-    for root, directories, _ in os.walk(directory):
-        found += [
-            str(pathlib.Path(root, name))
-            for name in directories
-            if name.lower() in _SYSTEM_NAMES
-        ]
-        directories[:] = [name for name in directories if not is_hidden(name)]
+def hidden_pictures(directory: str) -> Counter[str]:
+    """Counts the files below a directory that `walk` passes over, by hidden folder.
+
+    Those that are called like pictures are counted, as thumbnails in `@eaDir`; hidden
+    files in folders that are not hidden stand under their first two characters.
+    """
+    found: Counter[str] = Counter()
+    for root, _, names in os.walk(directory):
+        hidden = filter(is_hidden, pathlib.Path(root).relative_to(directory).parts)
+        place = next(hidden, "")
+        for name in names:
+            if not (place or is_hidden(name)):
+                continue
+            if pathlib.Path(name).suffix.lower() in SUFFIXES:
+                found[place or f"{name[:2]}*"] += 1
     return found
 
 
