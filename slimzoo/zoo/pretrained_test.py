@@ -187,6 +187,7 @@ def test_model_json_says_what_the_checkpoint_needs(tmp_path, pack):
         "moving_average_decay": None,
         "num_classes": 1001,
         "network_arguments": None,
+        "distortions": None,
         "source_url": f"https://{HOST}/{PATH}",
         "source_sha256": hashlib.sha256((tmp_path / ARCHIVE).read_bytes()).hexdigest(),
     }
