@@ -11,8 +11,9 @@ import tensorflow.compat.v2 as tf2
 from preprocessing import affine, ops, recoloring, trivial
 from preprocessing.choices import Distortions
 
-_BRIGHTNESS = 32.0 / 255.0
-_SATURATION = 0.5, 1.5
+# Of the Inception recipe.
+BRIGHTNESS = 32.0 / 255.0
+SATURATION = 0.5, 1.5
 _CROP_ASPECT = 0.75, 1.33  # Width by height.
 
 
@@ -83,10 +84,10 @@ def colors(image: tf.Tensor, unit: float, seed: Any) -> tf.Tensor:
       A picture as `image`.
     """
     brightness, saturation = tf.unstack(tf.random.stateless_uniform([2], seed))
-    change = (2 * brightness - 1) * _BRIGHTNESS
+    change = (2 * brightness - 1) * BRIGHTNESS
     if image.shape.as_list()[-1] != 3:
         return tf.clip_by_value(image + change * unit, 0.0, unit)
-    low, high = _SATURATION
+    low, high = SATURATION
     factor = low + (high - low) * saturation
     return recoloring.brighten_and_saturate(image, change, factor, unit, (0.0, unit))
 

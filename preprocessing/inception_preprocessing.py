@@ -20,7 +20,7 @@ import tensorflow.compat.v2 as tf2
 
 from preprocessing import encoded, ops, recoloring
 from preprocessing.choices import NONE, Distortions
-from preprocessing.distortions import apply
+from preprocessing.distortions import BRIGHTNESS, SATURATION, apply
 from preprocessing.registry import register
 
 _RESIZE_METHODS = (
@@ -31,14 +31,12 @@ _RESIZE_METHODS = (
 )
 
 _LEAST_AREA = 0.05  # Of a crop, as a share of the picture's.
-_BRIGHTNESS = 32.0 / 255.0
-_SATURATION = 0.5, 1.5
 
 _brightness = functools.partial(
-    tf2.image.stateless_random_brightness, max_delta=_BRIGHTNESS
+    tf2.image.stateless_random_brightness, max_delta=BRIGHTNESS
 )
 _saturation = functools.partial(
-    tf2.image.stateless_random_saturation, lower=_SATURATION[0], upper=_SATURATION[1]
+    tf2.image.stateless_random_saturation, lower=SATURATION[0], upper=SATURATION[1]
 )
 _hue = functools.partial(tf2.image.stateless_random_hue, max_delta=0.2)
 _contrast = functools.partial(tf2.image.stateless_random_contrast, lower=0.5, upper=1.5)
@@ -289,10 +287,10 @@ def _mirror_and_distort(
         image = tf.cond(place < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
     if not recolors:
         return image * (2.0 / unit) - 1.0
-    low, high = _SATURATION
+    low, high = SATURATION
     return recoloring.brighten_and_saturate(
         image,
-        (2 * brightness - 1) * _BRIGHTNESS,
+        (2 * brightness - 1) * BRIGHTNESS,
         low + (high - low) * saturation,
         unit,
         value_range=(-1.0, 1.0),

@@ -126,22 +126,24 @@ def _auto_contrast(image: tf.Tensor, strength: tf.Tensor, sign: tf.Tensor) -> tf
 
 def _equalize(image: tf.Tensor, strength: tf.Tensor, sign: tf.Tensor) -> tf.Tensor:
     del strength, sign
-    values = tf.cast(image, tf.int32)
-    planes = tf.transpose(values, [2, 0, 1])
+    planes = tf.transpose(image, [2, 0, 1])
     equalized = tf.map_fn(_equalized, planes)
     equalized.set_shape([image.shape[-1], *image.shape[:2]])
-    return tf.cast(tf.transpose(equalized, [1, 2, 0]), tf.float32)
+    return tf.transpose(equalized, [1, 2, 0])
 
 
 def _equalized(plane: tf.Tensor) -> tf.Tensor:
-    """Int `[height, width]` of which each value is about as frequent as any other."""
-    counts = tf.math.bincount(tf.reshape(plane, [-1]), minlength=256, maxlength=256)
-    last = tf.reduce_max(tf.where_v2(counts > 0, tf.range(256), 0))
-    step = (tf.reduce_sum(counts) - counts[last]) // 255
+    """Float `[height, width]` of which each value is about as frequent as any other."""
+    values = tf.cast(plane, tf.int32)
+    counts = tf.histogram_fixed_width(plane, [0.0, 256.0], 256)
+    counts = tf.cast(counts, tf.float32)  # Exact, up to 16 million pixels.
+    numbers = tf.range(256.0)
+    last = tf.cast(tf.reduce_max(tf.where_v2(counts > 0, numbers, 0.0)), tf.int32)
+    step = tf.floor((tf.reduce_sum(counts) - counts[last]) / 255.0)
     begin = tf.cumsum(counts, exclusive=True)
-    table = (begin + step // 2) // tf.maximum(step, 1)
-    table = tf.where_v2(step > 0, tf.clip_by_value(table, 0, 255), tf.range(256))
-    return tf.gather(table, plane)
+    table = tf.floor((begin + tf.floor(step / 2.0)) / tf.maximum(step, 1.0))
+    table = tf.where_v2(step > 0, tf.clip_by_value(table, 0.0, 255.0), numbers)
+    return tf.gather(table, values)
 
 
 def _luma(image: tf.Tensor) -> tf.Tensor:
