@@ -14,7 +14,7 @@ from preprocessing import affine, ops
 
 LEVELS = 31  # Strengths, of which the first changes nothing.
 
-_MOST_SHEAR, _MOST_SHIFT, _MOST_DEGREES = 0.99, 32.0, 135.0
+_MOST_SHEAR, _MOST_SHIFT, _MOST_DEGREES = 0.99, 32, 135.0
 _MOST_FACTOR = 0.99
 _FEWEST_BITS, _BITS = 2, 8
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow has it.
@@ -65,13 +65,22 @@ def _shear_y(image: tf.Tensor, strength: tf.Tensor, sign: tf.Tensor) -> tf.Tenso
 
 
 def _translate_x(image: tf.Tensor, strength: tf.Tensor, sign: tf.Tensor) -> tf.Tensor:
-    shift = strength * sign * _MOST_SHIFT
-    return affine.transform(image, [1.0, 0.0, shift, 0.0, 1.0, 0.0])
+    return _translate(image, strength * sign, axis=1)
 
 
 def _translate_y(image: tf.Tensor, strength: tf.Tensor, sign: tf.Tensor) -> tf.Tensor:
-    shift = strength * sign * _MOST_SHIFT
-    return affine.transform(image, [1.0, 0.0, 0.0, 0.0, 1.0, shift])
+    return _translate(image, strength * sign, axis=0)
+
+
+def _translate(image: tf.Tensor, share: tf.Tensor, axis: int) -> tf.Tensor:
+    """Shifts by whole pixels: a slice takes a fraction of what `transform` does."""
+    room, begin = [[0, 0], [0, 0], [0, 0]], [0, 0, 0]
+    room[axis] = [_MOST_SHIFT, _MOST_SHIFT]
+    shift = tf.cast(tf.round(share * _MOST_SHIFT), tf.int32)
+    begin[axis] = _MOST_SHIFT + shift
+    shifted = tf.slice(tf.pad(image, room), tf.stack(begin), tf.shape(image))
+    shifted.set_shape(image.shape)
+    return shifted
 
 
 def _rotate(image: tf.Tensor, strength: tf.Tensor, sign: tf.Tensor) -> tf.Tensor:
@@ -117,8 +126,8 @@ def _solarize(image: tf.Tensor, strength: tf.Tensor, sign: tf.Tensor) -> tf.Tens
 
 def _auto_contrast(image: tf.Tensor, strength: tf.Tensor, sign: tf.Tensor) -> tf.Tensor:
     del strength, sign
-    low = tf.reduce_min(image, [0, 1])
-    span = tf.reduce_max(image, [0, 1]) - low
+    low = tf.reduce_min(tf.reduce_min(image, 0), 0)  # Faster than both at once.
+    span = tf.reduce_max(tf.reduce_max(image, 0), 0) - low
     stretched = (image - low) * (255.0 / tf.maximum(span, 1.0))
     stretched = tf.clip_by_value(tf.floor(stretched), 0.0, 255.0)
     return tf.where_v2(span > 0, stretched, image)
@@ -150,7 +159,9 @@ def _luma(image: tf.Tensor) -> tf.Tensor:
     """`[height, width, 1]`."""
     if image.shape.as_list()[-1] == 1:
         return image
-    return tf.reduce_sum(image * tf.constant(_LUMA), -1, keepdims=True)
+    # A product of matrices: to sum along an axis of three takes several times as long.
+    luma = tf.matmul(tf.reshape(image, [-1, 3]), tf.constant(_LUMA, shape=[3, 1]))
+    return tf.reshape(luma, [*tf.unstack(tf.shape(image)[:2]), 1])
 
 
 def _blend(

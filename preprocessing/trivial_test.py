@@ -26,7 +26,7 @@ def _shear(x, y):
 
 def _shift(x, y):
     return lambda image, m: image.transform(
-        image.size, Image.Transform.AFFINE, (1, 0, x * m, 0, 1, y * m), Image.BILINEAR
+        image.size, Image.Transform.AFFINE, (1, 0, round(x * m), 0, 1, round(y * m))
     )
 
 
