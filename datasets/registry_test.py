@@ -175,7 +175,7 @@ def test_raw_pixels_have_to_be_of_a_known_size():
     example.features.feature["image/format"].bytes_list.value[0] = b"raw"
     sized = dataclasses.replace(testing.TINY, image_shape=(4, 4, 3))
     with tf.Graph().as_default(), tf.Session() as session:
-        record = tf.constant(example.SerializeToString())
+        record = tf.constant(example.SerializeToString(deterministic=True))
         image, _ = sized.decoder().decode(record)
         assert session.run(image).flatten().tolist() == [*range(48)]
         image, _ = testing.TINY.decoder().decode(record)

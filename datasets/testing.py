@@ -70,7 +70,7 @@ def record(
     if filename is not None:
         name = dataset_utils.bytes_feature(filename.encode())
         example.features.feature["image/filename"].CopyFrom(name)
-    return example.SerializeToString()
+    return example.SerializeToString(deterministic=True)
 
 
 def write(

@@ -133,7 +133,7 @@ def test_records_of_the_manifest_that_are_not_found_are_counted(tmp_path, caplog
 def test_records_without_a_label_are_left_out(tmp_path):
     example = tf.train.Example.FromString(record(1))
     del example.features.feature["image/class/label"]
-    testing.write(tmp_path, [0, example.SerializeToString(), 2])
+    testing.write(tmp_path, [0, example.SerializeToString(deterministic=True), 2])
     unlabelled = testing.open_tiny(tmp_path, missing_label=-1)
     left, [fault] = bad_records.leave_out(unlabelled)
     assert fault.position == 1

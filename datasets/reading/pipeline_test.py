@@ -131,7 +131,7 @@ def test_labels_are_less_the_offset(write):
 def test_batches_tell_where_pictures_are_from(write, tmp_path):
     named = tf.train.Example.FromString(record(8))
     named.features.feature["image/filename"].bytes_list.value.append(b"eight.png")
-    dataset = write(range(3), [], [7, named.SerializeToString(), 9])
+    dataset = write(range(3), [], [7, named.SerializeToString(deterministic=True), 9])
     batches = read(lambda: pipeline.eval_batches(dataset, as_float, 4))
     files, positions, names = (
         np.concatenate([getattr(batch, field) for batch in batches]).tolist()
@@ -463,7 +463,7 @@ def test_errors_of_text_that_are_not_of_records_stay_what_they_are():
 def test_no_default_stands_for_a_label(tmp_path, missing):
     example = tf.train.Example.FromString(testing.record(1))
     del example.features.feature["image/class/label"]
-    testing.write(tmp_path, [0, example.SerializeToString()])
+    testing.write(tmp_path, [0, example.SerializeToString(deterministic=True)])
     dataset = testing.open_tiny(tmp_path, missing_label=missing)
     [(_, _, labels)] = pipeline.labels(dataset)
     assert labels.tolist() == [0, NO_LABEL]

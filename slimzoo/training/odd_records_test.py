@@ -50,21 +50,21 @@ def example(**changes):
             of_type = {bytes: "bytes_list", int: "int64_list", float: "float_list"}
             list_ = getattr(feature[keys[name]], of_type[type(values[0])])
             list_.value.extend(values)
-    return made.SerializeToString()
+    return made.SerializeToString(deterministic=True)
 
 
 def without_values(key):
     made = tf.train.Example.FromString(example())
     made.features.feature[key].int64_list.value[:] = []
     made.features.feature[key].int64_list.SetInParent()
-    return made.SerializeToString()
+    return made.SerializeToString(deterministic=True)
 
 
 def sequence():
     made = tf.train.SequenceExample()
     made.context.feature["label"].int64_list.value.append(1)
     made.feature_lists.feature_list["image"].feature.add().bytes_list.value.append(b"a")
-    return made.SerializeToString()
+    return made.SerializeToString(deterministic=True)
 
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50)
